@@ -1,0 +1,26 @@
+# Everything comes from Debian's packages (12 and 13, the same names but for llhttp).
+find_package(PkgConfig REQUIRED)
+find_package(Threads REQUIRED)
+find_package(fmt REQUIRED)
+find_package(tomlplusplus REQUIRED)
+find_package(nlohmann_json REQUIRED)
+find_package(CLI11 REQUIRED)
+pkg_check_modules(URING REQUIRED IMPORTED_TARGET liburing>=2.3)
+pkg_check_modules(RE2 REQUIRED IMPORTED_TARGET re2)
+
+# llhttp: a package of its own on Debian 13 (libllhttp-dev); on 12 the C sources that node-llhttp installs.
+add_library(shunt_llhttp INTERFACE)
+find_path(LLHTTP_HEADER llhttp.h PATHS /usr/include /usr/share/include/llhttp)
+find_library(LLHTTP_LIBRARY llhttp)
+if(LLHTTP_HEADER AND LLHTTP_LIBRARY)
+  target_include_directories(shunt_llhttp SYSTEM INTERFACE ${LLHTTP_HEADER})
+  target_link_libraries(shunt_llhttp INTERFACE ${LLHTTP_LIBRARY})
+elseif(LLHTTP_HEADER AND EXISTS /usr/share/llhttp/llhttp.c)
+  add_library(shunt_llhttp_c STATIC
+    /usr/share/llhttp/llhttp.c /usr/share/llhttp/http.c /usr/share/llhttp/api.c)
+  target_include_directories(shunt_llhttp_c SYSTEM PUBLIC ${LLHTTP_HEADER})
+  target_compile_options(shunt_llhttp_c PRIVATE -O2)
+  target_link_libraries(shunt_llhttp INTERFACE shunt_llhttp_c)
+else()
+  message(FATAL_ERROR "llhttp not found: apt-get install libllhttp-dev (Debian 13) or node-llhttp (Debian 12)")
+endif()

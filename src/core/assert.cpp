@@ -1,0 +1,13 @@
+#include "core/assert.h"
+
+#include <cstdio>
+#include <cstdlib>
+
+namespace shunt {
+
+void assert_failed(const char* condition, const char* file, int line) noexcept {
+  std::fprintf(stderr, "shunt: assertion failed: %s (%s:%d)\n", condition, file, line);
+  std::abort();
+}
+
+}  // namespace shunt

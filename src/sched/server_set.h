@@ -1,0 +1,50 @@
+// The servers of one pool or service with the scheduler over them: the one place where scheduling state lives, shared by
+// all workers (so that rr over two workers stays one rr) behind a lock that is held for one decision.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/result.h"
+#include "sched/flow.h"
+#include "sched/server.h"
+
+namespace shunt::sched {
+
+// How a connection counts while it is bound to a server (IPVS: activeconns, inactconns). A request in flight is active.
+enum class Counted : uint8_t { kActive, kInactive };
+
+class ServerSet {
+ public:
+  // `scheduler`: a name of registry.h ("wlc"); `flags`: "sh-port", "sh-fallback", "mh-port", "mh-fallback".
+  // The error names the known ones.
+  static Result<std::unique_ptr<ServerSet>> create(std::string_view scheduler,
+                                                   const std::vector<std::string>& flags);
+  virtual ~ServerSet() = default;
+
+  // Lists a server at the front, as the kernel does. A removed server with the same name and address that still has
+  // connections comes back with its counts. The pointer is good until the server is removed and its last connection unbound.
+  virtual Result<Server*> add(const ServerSpec& spec) = 0;
+  virtual Result<void> edit(Server& server, int32_t weight, uint32_t upper, uint32_t lower) = 0;
+  virtual void remove(Server& server) = 0;
+  // ipvsadm -E: replaces the scheduler; counts stay, scheduler state starts anew.
+  virtual Result<void> change_scheduler(std::string_view scheduler,
+                                        const std::vector<std::string>& flags) = 0;
+  virtual std::string_view scheduler_name() const = 0;
+
+  // Decides, and counts the new connection on the chosen server. Null: no server (none eligible).
+  virtual Server* schedule(const Flow& flow, Counted as) = 0;
+  // The same connection changes how it counts.
+  virtual void move(Server& server, Counted from, Counted to) = 0;
+  // The connection is gone. May free a removed server.
+  virtual void unbind(Server& server, Counted as) = 0;
+
+  // The order in which `flow` would try the servers if each refused; changes no state. For explain.
+  virtual std::vector<const Server*> preview(const Flow& flow) const = 0;
+  // The listed servers, front (newest) first. A copy; for reload, explain and statistics.
+  virtual std::vector<Server*> servers() const = 0;
+};
+
+}  // namespace shunt::sched
