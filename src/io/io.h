@@ -48,7 +48,11 @@ class Io {
   // --- Calls that do not wait. -EAGAIN where they would have to. ---
 
   virtual Fd open_socket(const SocketAddress& peer) = 0;  // Non-blocking TCP (TCP_NODELAY) or unix stream socket.
-  virtual int64_t recv_now(Fd fd, void* data, size_t size) = 0;
+  // getpeername and getsockname; an address of family AF_UNSPEC if the connection is gone.
+  virtual SocketAddress peer_address(Fd fd) = 0;
+  virtual SocketAddress local_address(Fd fd) = 0;
+  // `peek`: the bytes stay in the socket (MSG_PEEK). 0: end of stream.
+  virtual int64_t recv_now(Fd fd, void* data, size_t size, bool peek = false) = 0;
   // `more`: further bytes of the same message follow at once.
   virtual int64_t send_now(Fd fd, std::span<const iovec> parts, bool more) = 0;
   // Moves up to `size` bytes from a socket into a pipe, or from a pipe into a socket. 0: end of stream.

@@ -1,0 +1,49 @@
+// Counters of one worker: written by its thread alone, read by any. Relaxed, because each is a number of its own.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+
+#include "core/reason.h"
+
+namespace shunt {
+
+class Counter {
+ public:
+  // A plain load and store: there is one writer, so no locked instruction is needed.
+  void add(uint64_t amount = 1) {
+    value_.store(value_.load(std::memory_order_relaxed) + amount, std::memory_order_relaxed);
+  }
+  void subtract(uint64_t amount = 1) {
+    value_.store(value_.load(std::memory_order_relaxed) - amount, std::memory_order_relaxed);
+  }
+  uint64_t value() const { return value_.load(std::memory_order_relaxed); }
+
+ private:
+  std::atomic<uint64_t> value_{0};
+};
+
+// One row per counter: identifier, name in the metrics, help text.
+#define SHUNT_COUNTERS(X)                                                                          \
+  X(connections_accepted, "connections_accepted_total", "Client connections accepted.")            \
+  X(connections_active, "connections_active", "Client connections open now.")                      \
+  X(accept_paused, "accept_paused_total", "Times that accepting paused for want of resources.")     \
+  X(requests, "requests_total", "Requests whose head was complete.")                               \
+  X(requests_active, "requests_active", "Requests in flight now.")                                 \
+  X(upstream_connects, "upstream_connects_total", "Connections to servers attempted.")             \
+  X(upstream_reuses, "upstream_reuses_total", "Requests sent on a kept connection.")               \
+  X(upstream_idle, "upstream_idle", "Connections to servers kept idle now.")                       \
+  X(retries, "retries_total", "Requests tried again on another server or connection.")             \
+  X(bytes_in, "bytes_in_total", "Bytes received from clients, heads included.")                    \
+  X(bytes_out, "bytes_out_total", "Bytes sent to clients, heads included.")                        \
+  X(spliced, "spliced_bytes_total", "Body bytes moved by splice, without a copy.")
+
+struct Metrics {
+#define X(identifier, name, help) Counter identifier;
+  SHUNT_COUNTERS(X)
+#undef X
+  std::array<Counter, kReasonCount> ended;  // Exchanges by reason.
+};
+
+}  // namespace shunt

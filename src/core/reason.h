@@ -1,0 +1,56 @@
+// Why an exchange (a request and its answer) or a connection ended: one table, from which the access log, the counters and
+// the error pages take names and texts. Every exchange ends with exactly one reason.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+namespace shunt {
+
+// X(identifier, name in log and metrics, status the client is told or 0, text of the error page)
+#define SHUNT_REASONS(X)                                                                                           \
+  X(kDone, "done", 0, "")                                                                                          \
+  X(kLocal, "local", 0, "")                                                                                        \
+  X(kBadRequest, "bad_request", 400, "The request is malformed.")                                                  \
+  X(kRequestHeaderTimeout, "request_header_timeout", 408, "The request head did not arrive in time.")              \
+  X(kRequestBodyTimeout, "request_body_timeout", 408, "The request body did not arrive in time.")                  \
+  X(kClientClosed, "client_closed", 0, "The client closed the connection before the end of the answer.")           \
+  X(kClientReset, "client_reset", 0, "The client reset the connection.")                                           \
+  X(kClientSendTimeout, "client_send_timeout", 0, "The client stopped taking the answer.")                         \
+  X(kNoRule, "no_rule", 404, "No rule matches this request.")                                                      \
+  X(kNoServer, "no_server", 503, "No server is available for this request.")                                       \
+  X(kNoMemory, "no_memory", 503, "The load balancer is out of buffers.")                                           \
+  X(kNoDescriptor, "no_descriptor", 503, "The load balancer is out of file descriptors.")                          \
+  X(kConnectRefused, "connect_refused", 502, "The server refused the connection.")                                 \
+  X(kConnectFailed, "connect_failed", 502, "The server cannot be reached.")                                        \
+  X(kConnectTimeout, "connect_timeout", 504, "The connection to the server timed out.")                            \
+  X(kServerClosed, "server_closed", 502, "The server closed the connection without an answer.")                    \
+  X(kServerReset, "server_reset", 502, "The server reset the connection.")                                         \
+  X(kServerTruncated, "server_truncated", 502, "The server ended its answer too early.")                           \
+  X(kServerBadResponse, "server_bad_response", 502, "The server sent an answer that is not valid HTTP.")           \
+  X(kResponseTimeout, "response_timeout", 504, "The server did not answer in time.")                               \
+  X(kServerTimeout, "server_timeout", 504, "The server stopped in the middle of the exchange.")                    \
+  X(kShutdown, "shutdown", 503, "The load balancer is shutting down.")
+
+enum class Reason : uint8_t {
+#define X(identifier, name, status, text) identifier,
+  SHUNT_REASONS(X)
+#undef X
+};
+
+struct ReasonInfo {
+  std::string_view name;
+  uint16_t status;
+  std::string_view text;
+};
+
+inline constexpr ReasonInfo kReasons[] = {
+#define X(identifier, name, status, text) {name, status, text},
+    SHUNT_REASONS(X)
+#undef X
+};
+inline constexpr uint32_t kReasonCount = sizeof(kReasons) / sizeof(kReasons[0]);
+
+constexpr const ReasonInfo& info(Reason reason) { return kReasons[static_cast<uint8_t>(reason)]; }
+
+}  // namespace shunt

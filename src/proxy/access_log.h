@@ -1,0 +1,86 @@
+// The access log: one line per exchange, JSON or combined, buffered per worker. A line is complete or absent: lines of
+// several workers never mix, because each flush is one O_APPEND write of whole lines.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "core/address.h"
+#include "core/config.h"
+#include "core/instant.h"
+#include "core/reason.h"
+#include "core/result.h"
+
+namespace shunt::proxy {
+
+// What one exchange has to tell. Views must live until AccessLog::write returns. Durations below zero: phase not reached.
+struct AccessRecord {
+  int64_t wall_time_ms = 0;            // Unix time at which the request head was complete.
+  const SocketAddress* client = nullptr;
+  std::string_view listener;
+  std::string_view method;             // Empty if the head could not be parsed.
+  std::string_view scheme;
+  std::string_view host;
+  std::string_view target;             // As received.
+  std::string_view version;            // "HTTP/1.1".
+  std::string_view referer;
+  std::string_view user_agent;
+  std::string_view rule;               // Name, or empty.
+  std::string_view pool;
+  std::string_view server;
+  std::string_view scheduler;
+  uint16_t status = 0;                 // Sent to the client; 0: none.
+  Reason reason = Reason::kDone;
+  std::string_view detail;             // For kBadRequest and kServerBadResponse: what exactly. Else empty.
+  uint32_t attempts = 0;               // Servers tried.
+  bool reused = false;                 // The server connection had been used before.
+  uint64_t bytes_in = 0;               // From the client, head included.
+  uint64_t bytes_out = 0;              // To the client, head included.
+  Duration queue{-1};                  // Head complete → connection to a server begun or taken.
+  Duration connect{-1};                // → connected (0 on a kept connection).
+  Duration first_byte{-1};             // → first byte of the answer.
+  Duration total{-1};                  // Head complete → last byte sent.
+};
+
+// Appends the line for `record`, newline included. Pure; these two are the formats.
+void format_json(std::string& out, const AccessRecord& record);
+void format_combined(std::string& out, const AccessRecord& record);  // Apache's combined format.
+
+// Where the lines go; shared by all workers.
+class AccessLogSink {
+ public:
+  // `path`: "off", "stdout" or a file, created with mode 0640 and appended to.
+  static Result<std::unique_ptr<AccessLogSink>> open(const std::string& path);
+  ~AccessLogSink();
+  AccessLogSink(const AccessLogSink&) = delete;
+  AccessLogSink& operator=(const AccessLogSink&) = delete;
+
+  bool enabled() const { return fd_ >= 0; }
+  // USR1: opens the path anew, in place (dup2), so that no writer notices. On error the old file stays in use.
+  Result<void> reopen();
+  void write(std::string_view lines);
+
+ private:
+  AccessLogSink(std::string path, int fd) : path_(std::move(path)), fd_(fd) {}
+  std::string path_;
+  int fd_;
+};
+
+// One worker's buffer in front of the sink.
+class AccessLog {
+ public:
+  AccessLog(AccessLogSink& sink, config::AccessLogFormat format) : sink_(sink), format_(format) {}
+
+  bool enabled() const { return sink_.enabled(); }
+  void write(const AccessRecord& record);  // Flushes by itself when 32 KiB have come together.
+  void flush();                            // Called once a second, and at the end.
+
+ private:
+  AccessLogSink& sink_;
+  config::AccessLogFormat format_;
+  std::string buffer_;
+};
+
+}  // namespace shunt::proxy
