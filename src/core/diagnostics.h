@@ -44,6 +44,8 @@ class Diagnostics {
   std::string to_json() const;
 
  private:
+  std::vector<const Diagnostic*> sorted() const;
+
   struct File {
     std::string name;
     std::string text;

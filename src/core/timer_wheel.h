@@ -47,11 +47,16 @@ class TimerWheel {
   static constexpr int kSlotBits = 8;  // 256 slots a level: 256 ms, 65 s, 4.6 h, 49 days.
   static constexpr uint64_t kSlots = 1 << kSlotBits;
 
-  void place(Timer& timer);
-  void run_slot(int level, uint64_t slot);
+  static constexpr uint64_t kNoTick = UINT64_MAX;
+
+  uint64_t tick_of(Instant deadline) const;  // Rounded up: a timer never fires early.
+  void place(Timer& timer, uint64_t tick);
+  uint64_t next_tick() const;
+  void run_slot(int level);
 
   Instant start_;
-  uint64_t tick_ = 0;  // Everything up to and including this tick has fired.
+  uint64_t tick_ = 0;     // Everything up to and including this tick has fired…
+  uint64_t horizon_ = 0;  // …and this is where a running advance() ends: what it arms fires after that.
   size_t armed_ = 0;
   std::array<std::array<IntrusiveList<Timer>, kSlots>, kLevels> slots_;
   std::array<std::array<uint64_t, kSlots / 64>, kLevels> occupied_{};
