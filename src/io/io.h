@@ -55,6 +55,9 @@ class Io {
   virtual int64_t recv_now(Fd fd, void* data, size_t size, bool peek = false) = 0;
   // `more`: further bytes of the same message follow at once.
   virtual int64_t send_now(Fd fd, std::span<const iovec> parts, bool more) = 0;
+  // A non-blocking pipe with room for about 256 KiB: ends[0] to read, ends[1] to write. 0 or an error. io/pipe_pool.h
+  // keeps them for reuse; both ends are closed with close().
+  virtual int open_pipe(Fd (&ends)[2]) = 0;
   // Moves up to `size` bytes from a socket into a pipe, or from a pipe into a socket. 0: end of stream.
   virtual int64_t splice_in(Fd socket, Fd pipe, size_t size) = 0;
   virtual int64_t splice_out(Fd pipe, Fd socket, size_t size, bool more) = 0;
