@@ -1,9 +1,12 @@
-// The access log: one line per exchange, JSON or combined, buffered per worker. A line is complete or absent: lines of
-// several workers never mix, because each flush is one O_APPEND write of whole lines.
+// The access log: one line per exchange, JSON or combined, buffered per worker. A line is complete
+// or absent: lines of several workers never mix, because each flush is one write of whole lines
+// under the sink's lock.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
+#include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
 
@@ -15,40 +18,43 @@
 
 namespace shunt::proxy {
 
-// What one exchange has to tell. Views must live until AccessLog::write returns. Durations below zero: phase not reached.
+// What one exchange has to tell. Views must live until AccessLog::write returns. Durations below
+// zero: phase not reached.
 struct AccessRecord {
-  int64_t wall_time_ms = 0;            // Unix time at which the request head was complete.
+  int64_t wall_time_ms = 0;  // Unix time at which the request head was complete.
   const SocketAddress* client = nullptr;
   std::string_view listener;
-  std::string_view method;             // Empty if the head could not be parsed.
+  std::string_view method;  // Empty if the head could not be parsed.
   std::string_view scheme;
   std::string_view host;
-  std::string_view target;             // As received.
-  std::string_view version;            // "HTTP/1.1".
+  std::string_view target;   // As received.
+  std::string_view version;  // "HTTP/1.1".
   std::string_view referer;
   std::string_view user_agent;
-  std::string_view rule;               // Name, or empty.
+  std::string_view rule;  // Name, or empty.
   std::string_view pool;
   std::string_view server;
   std::string_view scheduler;
-  uint16_t status = 0;                 // Sent to the client; 0: none.
+  uint16_t status = 0;  // Sent to the client; 0: none.
   Reason reason = Reason::kDone;
-  std::string_view detail;             // For kBadRequest and kServerBadResponse: what exactly. Else empty.
-  uint32_t attempts = 0;               // Servers tried.
-  bool reused = false;                 // The server connection had been used before.
-  uint64_t bytes_in = 0;               // From the client, head included.
-  uint64_t bytes_out = 0;              // To the client, head included.
-  Duration queue{-1};                  // Head complete → connection to a server begun or taken.
-  Duration connect{-1};                // → connected (0 on a kept connection).
-  Duration first_byte{-1};             // → first byte of the answer.
-  Duration total{-1};                  // Head complete → last byte sent.
+  std::string_view detail;  // For kBadRequest and kServerBadResponse: what exactly. Else empty.
+  uint32_t attempts = 0;    // Servers tried.
+  bool reused = false;      // The server connection had been used before.
+  uint64_t bytes_in = 0;    // From the client, head included.
+  uint64_t bytes_out = 0;   // To the client, head included.
+  Duration queue{-1};       // Head complete → connection to a server begun or taken.
+  Duration connect{-1};     // → connected (0 on a kept connection).
+  Duration first_byte{-1};  // → first byte of the answer.
+  Duration total{-1};       // Head complete → last byte sent.
 };
 
 // Appends the line for `record`, newline included. Pure; these two are the formats.
+// JSON: every key is in every line; what does not apply is null. Combined: Apache's format with
+// bytes_out for %b, and with quotes, backslashes and whatever is not printable ASCII as \xHH.
 void format_json(std::string& out, const AccessRecord& record);
-void format_combined(std::string& out, const AccessRecord& record);  // Apache's combined format.
+void format_combined(std::string& out, const AccessRecord& record);
 
-// Where the lines go; shared by all workers.
+// Where the lines go; shared by all workers. Thread-safe.
 class AccessLogSink {
  public:
   // `path`: "off", "stdout" or a file, created with mode 0640 and appended to.
@@ -57,18 +63,38 @@ class AccessLogSink {
   AccessLogSink(const AccessLogSink&) = delete;
   AccessLogSink& operator=(const AccessLogSink&) = delete;
 
-  bool enabled() const { return fd_ >= 0; }
-  // USR1: opens the path anew, in place (dup2), so that no writer notices. On error the old file stays in use.
+  bool enabled() const { return enabled_.load(std::memory_order_relaxed); }
+  // USR1: opens the path anew, in place (dup2), so that no writer notices. On error the old file
+  // stays in use.
   Result<void> reopen();
+  // Goes on where `other` writes; a reload opens the new place first, so that it can fail, and then
+  // takes it over.
+  void take_over(AccessLogSink& other);
   void write(std::string_view lines);
 
+  // What could not be written (a full disk, a closed pipe) and was dropped so that no worker waits
+  // for it.
+  struct Lost {
+    uint64_t lines = 0;
+    int sys = 0;  // The last errno behind it.
+  };
+  Lost lost() const;
+
  private:
-  AccessLogSink(std::string path, int fd) : path_(std::move(path)), fd_(fd) {}
+  AccessLogSink(std::string path, int fd, bool enabled);
+  int put(std::string_view& lines);
+
+  mutable std::mutex mutex_;
+  std::atomic<bool> enabled_;
+
+  // Guarded by mutex_.
   std::string path_;
-  int fd_;
+  int fd_;             // Of its own; /dev/null when off.
+  bool torn_ = false;  // The last write ended inside a line.
+  Lost lost_;
 };
 
-// One worker's buffer in front of the sink.
+// One worker's buffer in front of the sink; used by its thread alone.
 class AccessLog {
  public:
   AccessLog(AccessLogSink& sink, config::AccessLogFormat format) : sink_(sink), format_(format) {}
@@ -76,6 +102,7 @@ class AccessLog {
   bool enabled() const { return sink_.enabled(); }
   void write(const AccessRecord& record);  // Flushes by itself when 32 KiB have come together.
   void flush();                            // Called once a second, and at the end.
+  void set_format(config::AccessLogFormat format) { format_ = format; }
 
  private:
   AccessLogSink& sink_;
