@@ -1,5 +1,5 @@
-// Builds the heads that go out: hop-by-hop fields removed, forwarding fields added, framing stated once and clearly.
-// Writes into memory of the caller, allocates nothing. Pure.
+// Builds the heads that go out: hop-by-hop fields removed, forwarding fields added, framing stated
+// once and clearly. Writes into memory of the caller, allocates nothing. Pure.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +17,8 @@ class HeadBuffer {
  public:
   explicit HeadBuffer(std::span<char> memory) : memory_(memory) {}
   void append(std::string_view text);
-  void append_number(uint64_t value);  // Decimal.
+  void append_number(uint64_t value);                                // Decimal.
+  void append_field(std::string_view name, std::string_view value);  // A field line with its CRLF.
   bool overflowed() const { return overflowed_; }
   std::string_view view() const { return {memory_.data(), size_}; }
 
@@ -28,31 +29,52 @@ class HeadBuffer {
 };
 
 struct RequestForwarding {
-  std::string_view scheme = "http";      // Of the client's connection.
-  std::string_view client_ip;            // Text without brackets; "unknown" for unix sockets.
-  bool forwarded = true;                 // X-Forwarded-*, Forwarded (RFC 7239), Via.
+  std::string_view scheme = "http";  // Of the client's connection.
+  std::string_view client_ip;        // Text without brackets; "unknown" for unix sockets.
+  bool forwarded = true;             // X-Forwarded-*, Forwarded (RFC 7239), Via.
   config::HostHeader host_header = config::HostHeader::kPass;
-  std::string_view host;                 // For kServer and kFixed.
-  bool chunked = false;                  // The body goes out chunked (else Content-Length or none, as request.framing says).
+  std::string_view host;  // For kServer and kFixed, and for requests without authority.
+  bool chunked = false;   // The body goes out chunked; must be set if request.framing is kChunked.
 };
 
-// The request head for a server: origin-form target, HTTP/1.1, Host first, end-to-end fields in order, X-Forwarded-For
-// extended (RFC 7239 likewise), framing, blank line. Keep-alive is implied.
+// The request head for a server: origin-form target, HTTP/1.1, Host first, end-to-end fields in
+// order, X-Forwarded-For extended (RFC 7239 likewise), framing, blank line. Keep-alive is implied.
+//
+// Left out: hop-by-hop fields and what Connection names (RFC 9110 §7.6.1), but not what every
+// recipient must see even if Connection names it; TE and Upgrade, since neither is offered to
+// servers; Proxy-Authorization, since credentials for a proxy end at the last one (RFC 9110
+// §11.7.2); Proxy, which CGI would turn into HTTP_PROXY; fields with "_" that a CGI-like server
+// takes for one the proxy states or removes; Expect where it must be ignored (HTTP/1.0, no
+// content).
+//
+// Trust: with `forwarded`, what the client says about its own connection (X-Forwarded-Proto,
+// X-Forwarded-Host) is replaced by what is known here, and client lists (X-Forwarded-For,
+// Forwarded) are kept in front of our own element: servers may trust the last element only, or
+// those of proxies they know. A Forwarded field that could swallow our element, because a quoted
+// string in it does not end, is left out. Without `forwarded` all of them pass unchanged.
+//
+// Host: request.authority with kPass, else how.host. A request without authority (HTTP/1.0) gets
+// how.host, which may be empty; RFC 9112 §3.2 wants an empty Host then.
 void write_request_head(HeadBuffer& out, const RequestHead& request, const RequestForwarding& how);
 
 struct ResponseForwarding {
   Version client_version = Version::kHttp11;
-  bool keep_alive = true;                // Of the client's connection after this answer.
-  bool chunked = false;                  // The body goes out chunked.
+  bool keep_alive = true;  // Of the client's connection after this answer.
+  // The body goes out chunked; not to HTTP/1.0. If it is not, and its end is not known beforehand,
+  // the connection ends it: keep_alive must be false.
+  bool chunked = false;
   bool via = true;
 };
 
-// The answer head for the client. 1xx answers carry no framing and no Connection. For answers to HEAD and 304 the
-// Content-Length (or Transfer-Encoding) that the server sent is passed on.
-void write_response_head(HeadBuffer& out, const ResponseHead& response, const ResponseForwarding& how);
+// The answer head for the client: always HTTP/1.1, hop-by-hop fields left out as above. 1xx answers
+// carry no framing and no Connection. For answers to HEAD and 304 the Content-Length (or
+// Transfer-Encoding, not to HTTP/1.0) that the server sent is passed on.
+void write_response_head(HeadBuffer& out, const ResponseHead& response,
+                         const ResponseForwarding& how);
 
-// A whole answer of our own (error page, respond, redirect): head and body. `location` for redirects, else empty.
-// With `head_only` (a HEAD request) the body is left out and Content-Length stays.
+// A whole answer of our own (error page, respond, redirect): head and body. `location` for
+// redirects, else empty. With `head_only` (a HEAD request) the body is left out and Content-Length
+// stays.
 struct LocalResponse {
   uint16_t status = 500;
   std::string_view content_type = "text/plain; charset=utf-8";

@@ -1,0 +1,173 @@
+// Field names by length, then by letters: called for every field of every head, twice.
+#include "proxy/hop_headers.h"
+
+#include <array>
+
+#include "proxy/characters.h"
+
+namespace shunt::proxy {
+namespace {
+
+// `name` is a token and as long as `lower`: OR-ing 0x20 maps no other token character onto a letter
+// or "-".
+bool same_letters(std::string_view name, std::string_view lower) {
+  for (size_t i = 0; i < lower.size(); ++i) {
+    if ((name[i] | 0x20) == lower[i]) continue;
+    if (lower[i] != '-' || name[i] != '_') return false;
+  }
+  return true;
+}
+
+FieldName one_of(std::string_view name, std::string_view lower, KnownField field) {
+  if (!same_letters(name, lower)) return {};
+  return {field, name.find('_') != std::string_view::npos};
+}
+
+FieldName one_of(std::string_view name, std::string_view lower_a, KnownField a,
+                 std::string_view lower_b, KnownField b) {
+  const FieldName first = one_of(name, lower_a, a);
+  return first.field == KnownField::kOther ? one_of(name, lower_b, b) : first;
+}
+
+constexpr auto kEndToEndAlways = std::to_array<std::string_view>({
+    "accept",
+    "age",
+    "authorization",
+    "cache-control",
+    "content-encoding",
+    "content-range",
+    "content-type",
+    "cookie",
+    "date",
+    "etag",
+    "expires",
+    "forwarded",
+    "host",
+    "if-match",
+    "if-none-match",
+    "last-modified",
+    "location",
+    "origin",
+    "range",
+    "referer",
+    "set-cookie",
+    "vary",
+    "via",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-real-ip",
+    "www-authenticate",
+    "x-forwarded-proto",
+});
+
+constexpr auto kForbiddenTrailers = std::to_array<std::string_view>({
+    "age",
+    "authorization",
+    "cache-control",
+    "connection",
+    "content-encoding",
+    "content-language",
+    "content-length",
+    "content-location",
+    "content-range",
+    "content-type",
+    "cookie",
+    "date",
+    "expect",
+    "expires",
+    "forwarded",
+    "host",
+    "http2-settings",
+    "if-match",
+    "if-modified-since",
+    "if-none-match",
+    "if-range",
+    "if-unmodified-since",
+    "keep-alive",
+    "location",
+    "max-forwards",
+    "pragma",
+    "proxy",
+    "proxy-authenticate",
+    "proxy-authentication-info",
+    "proxy-authorization",
+    "proxy-connection",
+    "range",
+    "retry-after",
+    "set-cookie",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "vary",
+    "via",
+    "warning",
+    "www-authenticate",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+});
+
+template <size_t kSize>
+bool listed(const std::array<std::string_view, kSize>& names, std::string_view name) {
+  for (const std::string_view candidate : names) {
+    if (candidate.size() == name.size() && same_letters(name, candidate)) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+FieldName known_field(std::string_view name) {
+  using enum KnownField;
+  switch (name.size()) {
+    case 2:
+      return one_of(name, "te", kTe);
+    case 4:
+      return one_of(name, "host", kHost);
+    case 5:
+      return one_of(name, "proxy", kProxy);
+    case 6:
+      return one_of(name, "expect", kExpect);
+    case 7:
+      return one_of(name, "upgrade", kUpgrade);
+    case 9:
+      return one_of(name, "forwarded", kForwarded);
+    case 10:
+      return one_of(name, "connection", kConnection, "keep-alive", kKeepAlive);
+    case 12:
+      return one_of(name, "max-forwards", kMaxForwards);
+    case 14:
+      return one_of(name, "content-length", kContentLength, "http2-settings", kHttp2Settings);
+    case 15:
+      return one_of(name, "x-forwarded-for", kXForwardedFor);
+    case 16:
+      return one_of(name, "x-forwarded-host", kXForwardedHost, "proxy-connection",
+                    kProxyConnection);
+    case 17:
+      return one_of(name, "transfer-encoding", kTransferEncoding, "x-forwarded-proto",
+                    kXForwardedProto);
+    case 19:
+      return one_of(name, "proxy-authorization", kProxyAuthorization);
+    default:
+      return {};
+  }
+}
+
+bool removed_by_connection(const Head& head, std::string_view name) {
+  if (!head.has_connection_names || listed(kEndToEndAlways, name)) return false;
+  for (const Field& field : head.fields()) {
+    if (known_field(field.name).field != KnownField::kConnection) continue;
+    TokenList options{field.value};
+    for (std::string_view option; options.next(option);) {
+      if (equals_ignoring_case(option, name)) return true;
+    }
+  }
+  return false;
+}
+
+bool forbidden_in_trailers(std::string_view name) {
+  return listed(kForbiddenTrailers, name);
+}
+
+}  // namespace shunt::proxy
