@@ -81,6 +81,7 @@ class FileRules(unittest.TestCase):
         ("a shared generation", tidy.check_bans, "src/proxy/a.h", "std::shared_ptr<const Snapshot> s;\n", []),
         ("shared for comfort", tidy.check_bans, "src/proxy/a.h", "std::shared_ptr<Session> s;\n", [(1, "ban")]),
         ("heap per operation", tidy.check_bans, "src/proxy/a.cpp", "auto* p = new Session;\n", [(1, "ban")]),
+        ("a private constructor", tidy.check_bans, "src/proxy/a.cpp", "std::unique_ptr<A>(new A(1));\n", []),
         ("placement new", tidy.check_bans, "src/proxy/a.cpp", "::new (slot) Session;\n", []),
         ("a name with new in it", tidy.check_bans, "src/proxy/a.cpp", "int new_size = renew(x);\n", []),
         ("errno at home", tidy.check_bans, "src/io/a.cpp", "return -errno;\n", []),
