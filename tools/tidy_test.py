@@ -49,6 +49,7 @@ class FileRules(unittest.TestCase):
         ("a late guard", tidy.check_purpose, "src/core/a.h", "// What.\n#include <x>\n#pragma once\n",
          [(2, "pragma-once")]),
         ("a script", tidy.check_purpose, "tests/e2e/a.py", "#!/usr/bin/env python3\n# What.\nx = 1\n", []),
+        ("a script with a docstring", tidy.check_purpose, "tests/e2e/a.py", '#!/usr/bin/python3\n"""What."""\n', []),
         ("a script without", tidy.check_purpose, "tests/e2e/a.py", "#!/usr/bin/env python3\nx = 1\n", [(1, "purpose")]),
 
         ("down one layer", tidy.check_layers, "src/proxy/a.cpp", '#include "io/op.h"\n#include <vector>\n', []),

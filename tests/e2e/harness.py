@@ -20,10 +20,10 @@ from ports import free_port, free_ports, listening_ports, wait_until, wait_until
 
 # What a test file may want; it imports from here alone.
 __all__ = [
-    "BINARY", "SLOWNESS", "TIMEOUT", "Client", "Closed", "CurlResult", "Message", "Nginx", "Origin", "Shunt",
-    "ShuntTest", "Stream", "Wrk", "WrkResult", "curl", "farm", "free_port", "free_ports", "get", "listening_ports", "main",
-    "parse_wrk", "read_response", "response", "run_shunt", "signal", "unittest", "wait_until",
-    "wait_until_listening", "wrk",
+    "BINARY", "SLOWNESS", "TIMEOUT", "Client", "Closed", "CurlResult", "Message", "Nginx", "Origin",
+    "Shunt", "ShuntTest", "Stream", "Wrk", "WrkResult", "curl", "farm", "free_port", "free_ports",
+    "get", "listening_ports", "main", "parse_wrk", "read_response", "response", "run_shunt",
+    "signal", "unittest", "wait_until", "wait_until_listening", "wrk",
 ]
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
