@@ -7,6 +7,8 @@
 
 namespace shunt::io {
 
+enum class OpKind : uint8_t { kNone, kRecv, kPoll, kAccept, kConnect };
+
 struct Op {
   using OnDone = void (*)(Op& op, int32_t result);
   OnDone on_done = nullptr;
@@ -14,6 +16,11 @@ struct Op {
   // True exactly while the loop may still complete this operation; its owner must not be freed before.
   // Set by the submit, cleared in one place: the dispatch, before the callback of the last completion.
   bool submitted = false;
+
+  // The loop's own notes, of meaning while `submitted`.
+  bool cancelled = false;  // An early end was asked for.
+  OpKind kind = OpKind::kNone;
+  int fd = -1;
 };
 
 // Routes completions of `op` to a member function `void T::method(int32_t result)`: no allocation, one indirect call.

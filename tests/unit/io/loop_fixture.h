@@ -1,0 +1,103 @@
+// What the tests of the real event loop share: a loop, operations that record what they get, and
+// connected sockets. Everything on loopback or socketpairs.
+#pragma once
+
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <boost/test/unit_test.hpp>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "io/listener.h"
+#include "io/uring_io.h"
+
+namespace shunt::io {
+
+// An operation that records its completions.
+template <class Base>
+struct Recorded : Base {
+  Recorded() { bind<&Recorded::record>(static_cast<Base&>(*this), *this); }
+  Recorded(const Recorded&) = delete;
+  Recorded& operator=(const Recorded&) = delete;
+  void record(int32_t result) { results.push_back(result); }
+  bool done() const { return !results.empty(); }
+  std::vector<int32_t> results;
+};
+using TestOp = Recorded<Op>;
+using TestRecv = Recorded<RecvOp>;
+
+inline std::string_view bytes(const Buffer& buffer) {
+  return {buffer.data, buffer.size};
+}
+
+struct LoopFixture {
+  explicit LoopFixture(const UringOptions& options = {}) {
+    auto features = probe();
+    BOOST_REQUIRE_MESSAGE(features, features.error().text);
+    start(*features, options);
+  }
+
+  void start(const Features& features, const UringOptions& options) {
+    auto created = UringIo::create(features, options);
+    BOOST_REQUIRE_MESSAGE(created, created.error().text);
+    io = std::move(*created);
+  }
+
+  // Turns the loop until `condition` holds; fails the test after two seconds.
+  template <class Condition>
+  void run_until(Condition condition) {
+    const Instant end = std::chrono::steady_clock::now() + std::chrono::seconds(2);
+    while (!condition()) {
+      BOOST_REQUIRE_MESSAGE(std::chrono::steady_clock::now() < end, "waited too long");
+      io->run_once(std::chrono::milliseconds(20));
+    }
+  }
+  void turn(int count = 3) {
+    for (int i = 0; i < count; ++i) io->run_once(std::chrono::milliseconds(1));
+  }
+
+  int64_t send(Fd fd, std::string_view text) {
+    const iovec part{const_cast<char*>(text.data()), text.size()};
+    return io->send_now(fd, {&part, 1}, false);
+  }
+
+  std::pair<Fd, Fd> socket_pair() {
+    int fds[2];
+    BOOST_REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) == 0);
+    return {fds[0], fds[1]};
+  }
+
+  Fd listen(SocketAddress& address, bool share_port = true) {
+    auto listener = open_listener(address, {.share_port = share_port});
+    BOOST_REQUIRE_MESSAGE(listener, listener.error().text);
+    address = io->local_address(*listener);
+    return *listener;
+  }
+
+  // A TCP connection over loopback: {client, server}.
+  std::pair<Fd, Fd> tcp_pair() {
+    SocketAddress address = *SocketAddress::parse("127.0.0.1:0");
+    const Fd listener = listen(address);
+    TestOp accepted;
+    TestOp connected;
+    const Fd client = io->open_socket(address);
+    io->accept(accepted, listener);
+    io->connect(connected, client, address);
+    run_until([&] { return accepted.done() && connected.done(); });
+    BOOST_REQUIRE(connected.results[0] == 0);
+    BOOST_REQUIRE(accepted.results[0] >= 0);
+    io->cancel(accepted);
+    run_until([&] { return !accepted.submitted; });
+    io->close(listener);
+    return {client, accepted.results[0]};
+  }
+
+  std::unique_ptr<UringIo> io;
+};
+
+}  // namespace shunt::io
