@@ -32,6 +32,8 @@ struct Global {
   EventLoop event_loop = EventLoop::kAuto;
   uint32_t max_connections = 0;         // Client connections of the process; 0: from the descriptor limit.
   Duration drain_timeout = 30s;         // How long TERM waits for requests in flight.
+
+  friend bool operator==(const Global&, const Global&) = default;
 };
 
 struct Listener {
@@ -46,6 +48,8 @@ struct Listener {
   uint32_t request_line_max = 8 * 1024;   // Bytes; longer: 414.
   uint32_t header_max = 32 * 1024;        // Bytes of the whole head; longer: 431. At most 64 KiB.
   uint32_t header_count_max = 100;        // Field lines; more: 431.
+
+  friend bool operator==(const Listener&, const Listener&) = default;
 };
 
 // How one field value is compared.
@@ -112,6 +116,8 @@ struct LocalityKey {
   enum class Kind : uint8_t { kPath, kUrl, kHost, kSource, kDestination, kHeader, kCookie, kQuery };
   Kind kind = Kind::kPath;
   std::string name;  // Of the header (lower case), cookie or query parameter.
+
+  friend bool operator==(const LocalityKey&, const LocalityKey&) = default;
 };
 
 // What the Host field of the request to the server is.
@@ -125,6 +131,8 @@ struct Server {
   int32_t weight = 1;                  // 0..65535; 0: gets no new requests (quiesced).
   uint32_t upper = 0;                  // Requests in flight at which it counts as overloaded; 0: none (ipvsadm -x).
   uint32_t lower = 0;                  // Below which it no longer does; 0: three quarters of upper (ipvsadm -y).
+
+  friend bool operator==(const Server&, const Server&) = default;
 };
 
 struct Pool {
@@ -145,6 +153,8 @@ struct Pool {
   Duration idle_timeout = 50s;         // An idle connection is closed after this long…
   Duration idle_age = 1h;              // …and not used again when it is older than this.
   std::vector<Server> servers;         // In the order of the file.
+
+  friend bool operator==(const Pool&, const Pool&) = default;
 };
 
 // One `[[test]]`: a request and what the rules must make of it.

@@ -1,4 +1,5 @@
-// Reads a configuration: TOML text in, plain structs and every problem out. The only user of toml++.
+// Reads a configuration: TOML text in, plain structs and every problem out. The only user of
+// toml++.
 #pragma once
 
 #include <filesystem>
@@ -11,7 +12,7 @@
 namespace shunt::config {
 
 struct Loaded {
-  Config config;             // Meaningful only if !diagnostics.has_errors().
+  Config config;  // Meaningful only if !diagnostics.has_errors().
   Diagnostics diagnostics;
 };
 
@@ -23,7 +24,8 @@ struct Vocabulary {
 // Loads `path` and the files it includes (globs relative to the including file, sorted).
 Loaded load_file(const std::filesystem::path& path, const Vocabulary& vocabulary);
 
-// The same from memory; `name` is what diagnostics call it, `include` is refused. For tests and the fuzzer.
+// The same from memory; `name` is what diagnostics call it, `include` is refused. For tests and the
+// fuzzer.
 Loaded load_text(std::string_view text, std::string_view name, const Vocabulary& vocabulary);
 
 }  // namespace shunt::config

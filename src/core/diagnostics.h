@@ -14,6 +14,8 @@ struct Place {
   uint32_t file = 0;
   uint32_t line = 0;
   uint32_t column = 0;
+
+  friend bool operator==(const Place&, const Place&) = default;
 };
 
 enum class Severity : uint8_t { kError, kWarning };

@@ -7,8 +7,8 @@
 
 namespace shunt {
 
-// Appends `text` with quotes, backslashes and control characters escaped (RFC 8259 section 7). Valid UTF-8 passes;
-// bytes that are not become U+FFFD, so that the result is always valid JSON.
+// Appends `text` with quotes, backslashes and control characters escaped (RFC 8259 section 7).
+// Valid UTF-8 passes; bytes that are not become U+FFFD, so that the result is always valid JSON.
 void append_json_escaped(std::string& out, std::string_view text);
 std::string json_escape(std::string_view text);
 

@@ -49,7 +49,7 @@ class Slab {
   size_t in_use() const { return in_use_; }
   size_t capacity() const {
     return chunks_.size() * chunk_;
-  }                                            // Objects that fit without allocation.
+  }  // Objects that fit without allocation.
   size_t maximum() const { return maximum_; }  // 0: no limit.
 
  private:

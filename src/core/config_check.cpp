@@ -1,0 +1,199 @@
+// What can only be checked when every file has been read: names that must be unique, names that
+// must exist, addresses bound twice; and what follows from the whole: default names, indexes, the
+// implied rule. Owned by one load, on the thread that loads.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <functional>
+#include <map>
+#include <string>
+
+#include "core/assert.h"
+#include "core/config_draft.h"
+
+namespace shunt::config {
+namespace {
+
+struct SchedulerFlag {
+  std::string_view name;
+  std::string_view scheduler;
+};
+constexpr SchedulerFlag kSchedulerFlags[] = {
+    {"sh-port", "sh"}, {"sh-fallback", "sh"}, {"mh-port", "mh"}, {"mh-fallback", "mh"}};
+
+class Checker {
+ public:
+  Checker(Draft& draft, Place whole, Diagnostics& diagnostics)
+      : draft_(draft), config_(draft.config), whole_(whole), diagnostics_(diagnostics) {}
+
+  void run() {
+    name_rules();
+    unique(config_.listeners, "listener");
+    unique(config_.pools, "pool");
+    unique(config_.rules, "rule");
+    for (size_t i = 0; i < config_.pools.size(); ++i) check_pool(i);
+    check_binds();
+    resolve_rules();
+    check_uses(draft_.match_listeners, config_.listeners, "listener");
+    check_tests();
+    check_whole();
+  }
+
+ private:
+  std::string at(const Place& place) const {
+    return fmt::format("{}:{}", diagnostics_.file_name(place.file), place.line);
+  }
+
+  void name_rules() {
+    for (size_t i = 0; i < config_.rules.size(); ++i)
+      if (config_.rules[i].name.empty()) config_.rules[i].name = fmt::format("rule-{}", i + 1);
+  }
+
+  template <class T>
+  void unique(const std::vector<T>& all, std::string_view kind) {
+    std::map<std::string_view, Place> seen;
+    for (const T& one : all) {
+      const auto [first, added] = seen.emplace(one.name, one.place);
+      if (!added && !has_no_name_of_its_own(one))
+        diagnostics_.error(one.place, fmt::format("{} \"{}\" is given twice, first at {}", kind,
+                                                  one.name, at(first->second)));
+    }
+  }
+
+  // An unnamed listener is named after its address, and check_binds() says that better.
+  bool has_no_name_of_its_own(const Listener& listener) const {
+    const ListenerPlaces& places =
+        draft_.listener_places[static_cast<size_t>(&listener - config_.listeners.data())];
+    return !places.named && (listener.bind.empty() || listener.bind.front().port() != 0);
+  }
+  // A server without an address has an error already.
+  static bool has_no_name_of_its_own(const Server& server) { return server.name.empty(); }
+  template <class T>
+  static bool has_no_name_of_its_own(const T&) {
+    return false;
+  }
+
+  void check_pool(size_t index) {
+    const Pool& pool = config_.pools[index];
+    unique(pool.servers, "server");
+    std::map<std::string, Place> addresses;
+    for (const Server& server : pool.servers) {
+      if (server.address.size() == 0 || server.name == server.address_text) continue;
+      const auto [first, added] = addresses.emplace(server.address.to_string(), server.place);
+      if (!added)
+        diagnostics_.warning(server.place, fmt::format("{} is in pool \"{}\" twice, first at {}",
+                                                       first->first, pool.name, at(first->second)));
+    }
+    if (!draft_.pool_places[index].scheduler_known) return;
+    for (const Text& flag : draft_.pool_places[index].scheduler_flags)
+      check_flag(flag, pool.scheduler);
+  }
+
+  void check_flag(const Text& flag, std::string_view scheduler) {
+    const auto known = std::ranges::find(kSchedulerFlags, flag.value, &SchedulerFlag::name);
+    if (known == std::end(kSchedulerFlags)) {
+      std::vector<std::string_view> names;
+      for (const SchedulerFlag& one : kSchedulerFlags) names.push_back(one.name);
+      std::string hint = did_you_mean(flag.value, names);
+      if (hint.empty()) hint = fmt::format("flags: {}", fmt::join(names, ", "));
+      diagnostics_.error(flag.place, fmt::format("unknown scheduler flag \"{}\"", flag.value),
+                         hint);
+    } else if (known->scheduler != scheduler) {
+      diagnostics_.error(flag.place,
+                         fmt::format("\"{}\" is a flag of scheduler \"{}\", the pool has \"{}\"",
+                                     flag.value, known->scheduler, scheduler));
+    }
+  }
+
+  void check_binds() {
+    std::map<std::string, Place> seen;
+    for (size_t i = 0; i < config_.listeners.size(); ++i) {
+      const std::vector<SocketAddress>& bind = config_.listeners[i].bind;
+      const std::vector<Text>& places = draft_.listener_places[i].bind;
+      SHUNT_ASSERT(bind.size() == places.size());
+      for (size_t k = 0; k < bind.size(); ++k) {
+        if (bind[k].is_ip() && bind[k].port() == 0) continue;  // Each gets a port of its own.
+        const auto [first, added] = seen.emplace(bind[k].to_string(), places[k].place);
+        if (!added)
+          diagnostics_.error(places[k].place, fmt::format("{} is bound twice, first at {}",
+                                                          first->first, at(first->second)));
+      }
+    }
+  }
+
+  // The index of the element that `use` names, or kNone with an error.
+  template <class T>
+  uint32_t resolve(const Text& use, const std::vector<T>& all, std::string_view kind) {
+    const auto found = std::ranges::find(all, use.value, &T::name);
+    if (found != all.end()) return static_cast<uint32_t>(found - all.begin());
+    if (draft_.incomplete) return kNone;  // It may be in the part that could not be read.
+    std::vector<std::string_view> names;
+    for (const T& one : all) names.push_back(one.name);
+    diagnostics_.error(use.place, fmt::format("unknown {} \"{}\"", kind, use.value),
+                       did_you_mean(use.value, names));
+    return kNone;
+  }
+
+  template <class T>
+  void check_uses(const std::vector<Text>& uses, const std::vector<T>& all, std::string_view kind) {
+    for (const Text& use : uses) resolve(use, all, kind);
+  }
+
+  void resolve_rules() {
+    for (size_t i = 0; i < config_.rules.size(); ++i) {
+      Rule& rule = config_.rules[i];
+      const RuleNames& names = draft_.rule_names[i];
+      if (names.pool) rule.pool = resolve(*names.pool, config_.pools, "pool");
+      for (const Text& use : names.listeners) {
+        const uint32_t index = resolve(use, config_.listeners, "listener");
+        if (index != kNone) rule.listener.push_back(index);
+      }
+    }
+  }
+
+  void check_tests() {
+    for (const TestNames& names : draft_.test_names) {
+      if (names.pool) resolve(*names.pool, config_.pools, "pool");
+      const bool implied = config_.rules.empty() && names.rule && names.rule->value == kImpliedRule;
+      if (names.rule && !implied) resolve(*names.rule, config_.rules, "rule");
+    }
+  }
+
+  void check_whole() {
+    if (draft_.incomplete) return;
+    if (config_.listeners.empty())
+      diagnostics_.error(whole_, "there is no listener",
+                         "add [[listener]] with bind = \"0.0.0.0:80\"");
+    if (!config_.rules.empty()) return;
+    if (config_.pools.size() == 1) {
+      Rule rule;
+      rule.place = config_.pools.front().place;
+      rule.name = kImpliedRule;
+      rule.pool = 0;
+      config_.rules.push_back(std::move(rule));
+    } else if (config_.pools.empty()) {
+      diagnostics_.error(whole_, "there is no pool",
+                         "add [[pool.NAME.server]] with address = \"10.0.0.11:8080\"");
+    } else {
+      diagnostics_.error(
+          whole_,
+          fmt::format("there are {} pools and no rule that chooses one", config_.pools.size()),
+          "add [[rule]] with pool = \"NAME\"");
+    }
+  }
+
+  static constexpr std::string_view kImpliedRule = "default";
+
+  Draft& draft_;
+  Config& config_;
+  const Place whole_;
+  Diagnostics& diagnostics_;
+};
+
+}  // namespace
+
+void check_and_resolve(Draft& draft, Place whole, Diagnostics& diagnostics) {
+  Checker(draft, whole, diagnostics).run();
+}
+
+}  // namespace shunt::config

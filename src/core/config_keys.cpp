@@ -1,0 +1,113 @@
+// The keys of each table. A key that DESIGN names and this version lacks is listed as not
+// available, so that its error says so instead of calling it unknown. Constant data: any thread.
+#include "core/config_keys.h"
+
+#include <algorithm>
+#include <array>
+
+namespace shunt::config {
+namespace {
+
+constexpr bool kPlanned = false;
+
+constexpr Key kTop[] = {
+    {"include"}, {"global"}, {"listener"}, {"rule"}, {"pool"}, {"test"}, {"service", kPlanned},
+};
+constexpr Key kGlobal[] = {
+    {"workers"},         {"cpu_affinity"},      {"user"},
+    {"access_log"},      {"access_log_format"}, {"event_loop"},
+    {"max_connections"}, {"drain_timeout"},     {"admin", kPlanned},
+};
+constexpr Key kListener[] = {
+    {"name"},
+    {"bind"},
+    {"protocol"},
+    {"header_timeout"},
+    {"body_timeout"},
+    {"send_timeout"},
+    {"keep_alive_timeout"},
+    {"keep_alive_requests"},
+    {"request_line_max"},
+    {"header_max"},
+    {"header_count_max"},
+    {"proxy_protocol"},
+    {"tls", kPlanned},
+};
+constexpr Key kRule[] = {
+    {"name"},     {"listener"}, {"match"},           {"pool"},
+    {"redirect"}, {"respond"},  {"split", kPlanned}, {"request_headers", kPlanned},
+};
+constexpr Key kMatch[] = {
+    {"host"},     {"path"},   {"path_prefix"}, {"path_regex"},    {"extension"}, {"method"},
+    {"header"},   {"cookie"}, {"query"},       {"content_type"},  {"source"},    {"scheme"},
+    {"listener"}, {"not"},    {"any"},         {"sni", kPlanned},
+};
+constexpr Key kValue[] = {{"prefix"}, {"regex"}, {"present"}};
+constexpr Key kRedirect[] = {{"to"}, {"status"}};
+constexpr Key kRespond[] = {{"status"}, {"body"}, {"content_type"}};
+constexpr Key kPool[] = {
+    {"type"},
+    {"scheduler"},
+    {"scheduler_flags"},
+    {"key"},
+    {"host_header"},
+    {"forwarded"},
+    {"connect_timeout"},
+    {"response_timeout"},
+    {"server_timeout"},
+    {"retries"},
+    {"idle_connections"},
+    {"idle_timeout"},
+    {"idle_age"},
+    {"server"},
+    {"balance_factor", kPlanned},
+    {"spill", kPlanned},
+    {"sticky", kPlanned},
+    {"health", kPlanned},
+    {"feedback", kPlanned},
+};
+constexpr Key kHostHeader[] = {{"set"}};
+constexpr Key kServer[] = {
+    {"name"},
+    {"address"},
+    {"weight"},
+    {"upper"},
+    {"lower"},
+    {"max_connections", kPlanned},
+    {"slow_start", kPlanned},
+    {"tls", kPlanned},
+};
+constexpr Key kTest[] = {{"request"}, {"headers"}, {"source"}, {"expect"}};
+constexpr Key kExpect[] = {{"rule"}, {"pool"}, {"status"}};
+
+}  // namespace
+
+constexpr KeyTable kTopKeys{"", kTop};
+constexpr KeyTable kGlobalKeys{"[global]", kGlobal};
+constexpr KeyTable kListenerKeys{"[[listener]]", kListener};
+constexpr KeyTable kRuleKeys{"[[rule]]", kRule};
+constexpr KeyTable kMatchKeys{"[rule.match]", kMatch};
+constexpr KeyTable kValueKeys{"[rule.match.header.NAME]", kValue};
+constexpr KeyTable kRedirectKeys{"[rule.redirect]", kRedirect};
+constexpr KeyTable kRespondKeys{"[rule.respond]", kRespond};
+constexpr KeyTable kPoolKeys{"[pool.NAME]", kPool};
+constexpr KeyTable kHostHeaderKeys{"[pool.NAME.host_header]", kHostHeader};
+constexpr KeyTable kServerKeys{"[[pool.NAME.server]]", kServer};
+constexpr KeyTable kTestKeys{"[[test]]", kTest};
+constexpr KeyTable kExpectKeys{"[test.expect]", kExpect};
+
+const Key* KeyTable::find(std::string_view name) const {
+  const auto found = std::ranges::find(keys, name, &Key::name);
+  return found == keys.end() ? nullptr : &*found;
+}
+
+std::span<const KeyTable* const> key_tables() {
+  static constexpr const KeyTable* kAll[] = {
+      &kTopKeys,    &kGlobalKeys,   &kListenerKeys, &kRuleKeys, &kMatchKeys,
+      &kValueKeys,  &kRedirectKeys, &kRespondKeys,  &kPoolKeys, &kHostHeaderKeys,
+      &kServerKeys, &kTestKeys,     &kExpectKeys,
+  };
+  return kAll;
+}
+
+}  // namespace shunt::config

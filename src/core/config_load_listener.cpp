@@ -1,0 +1,126 @@
+// Reads [global] and [[listener]].
+// Owned by one load, on the thread that loads.
+#include <algorithm>
+
+#include "core/config_load_parts.h"
+
+namespace shunt::config {
+namespace {
+
+constexpr int64_t kWorkersMax = 1024;
+constexpr int64_t kCpuMax = 1023;  // cpu_set_t holds 1024.
+constexpr Duration kTimeoutMin = 1ms;
+constexpr Duration kTimeoutMax = 24h;
+constexpr uint32_t kHeaderMin = 1024;
+constexpr uint32_t kHeaderMax = 64 * 1024;
+constexpr int64_t kHeaderCountMax = 1000;
+constexpr uint32_t kRequestLineMin = 256;
+
+constexpr Choice<AccessLogFormat> kAccessLogFormats[] = {{"json", AccessLogFormat::kJson},
+                                                         {"combined", AccessLogFormat::kCombined}};
+constexpr Choice<EventLoop> kEventLoops[] = {{"auto", EventLoop::kAuto},
+                                             {"io_uring", EventLoop::kIoUring},
+                                             {"epoll", EventLoop::kAuto, false}};
+enum class Protocol : uint8_t { kHttp, kTcp };
+constexpr Choice<Protocol> kProtocols[] = {{"http", Protocol::kHttp},
+                                           {"tcp", Protocol::kTcp, false}};
+
+void load_cpu_affinity(Loading& loading, const toml::node& node, std::vector<uint32_t>& out) {
+  const toml::array* array = node.as_array();
+  if (array == nullptr) {
+    loading.error(node, fmt::format("\"cpu_affinity\" must be an array of CPU numbers, not {}",
+                                    type_name(node)));
+    return;
+  }
+  for (const toml::node& element : *array) {
+    const auto* cpu = element.as_integer();
+    if (cpu == nullptr) {
+      loading.error(element, fmt::format("\"cpu_affinity\" must hold CPU numbers, not {}",
+                                         type_name(element)));
+    } else if (cpu->get() < 0 || cpu->get() > kCpuMax) {
+      loading.error(element,
+                    fmt::format("a CPU number must be 0 to {}, not {}", kCpuMax, cpu->get()));
+    } else {
+      out.push_back(static_cast<uint32_t>(cpu->get()));
+    }
+  }
+}
+
+void load_bind(Loading& loading, TableReader& reader, Listener& listener, ListenerPlaces& places) {
+  const size_t errors = loading.diagnostics.error_count();
+  for (Text& text : reader.strings("bind")) {
+    const Result<SocketAddress> address = SocketAddress::parse(text.value);
+    if (!address) {
+      loading.diagnostics.error(text.place, address.error().text);
+      continue;
+    }
+    listener.bind.push_back(*address);
+    places.bind.push_back(std::move(text));
+  }
+  if (listener.bind.empty() && errors == loading.diagnostics.error_count())
+    loading.missing(reader.place(), "a listener needs \"bind\"",
+                    "add bind = \"0.0.0.0:80\", or a list of addresses");
+}
+
+}  // namespace
+
+void load_global(Loading& loading, const toml::table& table) {
+  if (loading.draft.global_place) {
+    const Place& first = *loading.draft.global_place;
+    loading.error(table, fmt::format("[global] was given before, at {}:{}",
+                                     loading.diagnostics.file_name(first.file), first.line));
+  }
+  loading.draft.global_place = loading.place_of(table);
+  Global& global = loading.draft.config.global;
+  TableReader reader(loading, table, kGlobalKeys, "[global]");
+  reader.integer("workers", global.workers, 0, kWorkersMax);
+  if (const toml::node* node = reader.take("cpu_affinity"))
+    load_cpu_affinity(loading, *node, global.cpu_affinity);
+  reader.string("user", global.user);
+  if (const auto target = reader.text("access_log")) global.access_log = target->value;
+  reader.choice("access_log_format", global.access_log_format, kAccessLogFormats);
+  reader.choice("event_loop", global.event_loop, kEventLoops);
+  reader.integer("max_connections", global.max_connections, 0, UINT32_MAX);
+  reader.duration("drain_timeout", global.drain_timeout, 0s, kTimeoutMax);
+}
+
+void load_listener(Loading& loading, const toml::table& table) {
+  TableReader reader(loading, table, kListenerKeys, "a listener");
+  Listener listener;
+  ListenerPlaces places;
+  listener.place = reader.place();
+  load_bind(loading, reader, listener, places);
+  if (const auto name = reader.text("name")) {
+    listener.name = name->value;
+    places.named = true;
+  } else if (!places.bind.empty()) {
+    listener.name = places.bind.front().value;
+  }
+
+  Protocol protocol = Protocol::kHttp;
+  reader.choice("protocol", protocol, kProtocols);
+  bool proxy_protocol = false;
+  if (reader.boolean("proxy_protocol", proxy_protocol) && proxy_protocol)
+    loading.diagnostics.error(reader.place_of("proxy_protocol"),
+                              "\"proxy_protocol\" = true is not available in this version");
+
+  reader.duration("header_timeout", listener.header_timeout, kTimeoutMin, kTimeoutMax);
+  reader.duration("body_timeout", listener.body_timeout, kTimeoutMin, kTimeoutMax);
+  reader.duration("send_timeout", listener.send_timeout, kTimeoutMin, kTimeoutMax);
+  reader.duration("keep_alive_timeout", listener.keep_alive_timeout, kTimeoutMin, kTimeoutMax);
+  reader.integer("keep_alive_requests", listener.keep_alive_requests, 0, UINT32_MAX);
+  reader.size("header_max", listener.header_max, kHeaderMin, kHeaderMax);
+  reader.integer("header_count_max", listener.header_count_max, 1, kHeaderCountMax);
+  // The line is part of the head: a smaller head pulls the default with it, a line asked for must
+  // fit.
+  if (!reader.size("request_line_max", listener.request_line_max, kRequestLineMin, kHeaderMax))
+    listener.request_line_max = std::min(listener.request_line_max, listener.header_max);
+  if (listener.request_line_max > listener.header_max)
+    loading.diagnostics.error(reader.place_of("request_line_max"),
+                              "\"request_line_max\" must not be larger than \"header_max\"");
+
+  loading.draft.config.listeners.push_back(std::move(listener));
+  loading.draft.listener_places.push_back(std::move(places));
+}
+
+}  // namespace shunt::config

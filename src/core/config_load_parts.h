@@ -1,0 +1,27 @@
+// The parts of the loader, one file each: every function reads one kind of table into the draft and
+// reports all that is wrong with it. Internal to the loader. Owned by one load, on the thread that
+// loads.
+#pragma once
+
+#include <string_view>
+
+#include "core/config_load_table.h"
+
+namespace shunt::config {
+
+// Parses `text`. After a syntax error its line or section is left out and the rest is read, so that
+// one typing error does not hide the others; Loading::damaged is set then, and Draft::incomplete if
+// names may be among what is lost.
+toml::table parse_toml(Loading& loading, std::string_view text);
+
+void load_global(Loading& loading, const toml::table& table);
+void load_listener(Loading& loading, const toml::table& table);
+void load_pool(Loading& loading, std::string_view name, const toml::table& table);
+void load_server(Loading& loading, std::string_view pool_name, const toml::table& table,
+                 Pool& pool);
+void load_rule(Loading& loading, const toml::table& table);
+// `depth` counts the enclosing `not` and `any`.
+Match load_match(Loading& loading, const toml::table& table, unsigned depth = 0);
+void load_test(Loading& loading, const toml::table& table);
+
+}  // namespace shunt::config

@@ -1,0 +1,189 @@
+// Reads [pool.NAME] and its servers.
+// Owned by one load, on the thread that loads.
+#include <algorithm>
+#include <cctype>
+
+#include "core/config_load_parts.h"
+#include "core/config_presets.h"
+#include "core/config_text.h"
+
+namespace shunt::config {
+namespace {
+
+constexpr int64_t kWeightMax = 65535;
+constexpr int64_t kRetriesMax = 16;
+constexpr int64_t kIdleConnectionsMax = 65535;
+constexpr Duration kTimeoutMin = 1ms;
+constexpr Duration kTimeoutMax = 24h;
+constexpr Duration kIdleAgeMax = 30 * 24h;
+
+constexpr std::string_view kPlannedSchedulers[] = {"ewma"};
+
+const Preset* read_preset(Loading& loading, TableReader& reader) {
+  const auto type = reader.text("type");
+  if (!type) return nullptr;
+  const Preset* preset = find_preset(type->value);
+  if (preset != nullptr) return preset;
+  std::vector<std::string_view> names;
+  for (const Preset& one : presets()) names.push_back(one.name);
+  std::string hint = did_you_mean(type->value, names);
+  loading.diagnostics.error(type->place, fmt::format("unknown pool type \"{}\"", type->value),
+                            hint.empty() ? fmt::format("types: {}", fmt::join(names, ", ")) : hint);
+  return nullptr;
+}
+
+// Returns false if the scheduler has an error of its own.
+bool read_scheduler(Loading& loading, TableReader& reader, Pool& pool) {
+  const auto name = reader.text("scheduler");
+  if (!name) return !reader.has("scheduler");
+  const auto& known = loading.vocabulary.schedulers;
+  if (std::ranges::find(known, name->value) != known.end()) {
+    pool.scheduler = name->value;
+    return true;
+  }
+  if (std::ranges::find(kPlannedSchedulers, name->value) != std::end(kPlannedSchedulers)) {
+    loading.diagnostics.error(
+        name->place, fmt::format("scheduler \"{}\" is not available in this version", name->value));
+  } else {
+    std::string hint = did_you_mean(name->value, known);
+    loading.diagnostics.error(
+        name->place, fmt::format("unknown scheduler \"{}\"", name->value),
+        hint.empty() ? fmt::format("schedulers: {}", fmt::join(known, " ")) : hint);
+  }
+  return false;
+}
+
+void read_key(Loading& loading, TableReader& reader, Pool& pool) {
+  const auto text = reader.text("key");
+  if (!text) return;
+  const auto key = parse_locality_key(text->value);
+  if (key) {
+    pool.key = key;
+    return;
+  }
+  constexpr std::string_view kKinds[] = {"path",        "url",     "host",    "source",
+                                         "destination", "header:", "cookie:", "query:"};
+  std::string hint = did_you_mean(text->value, kKinds);
+  if (hint.empty() || text->value == "header" || text->value == "cookie" || text->value == "query")
+    hint =
+        "\"path\", \"url\", \"host\", \"source\", \"destination\", \"header:NAME\", "
+        "\"cookie:NAME\" or \"query:NAME\"";
+  loading.diagnostics.error(text->place, fmt::format("\"{}\" is not a locality key", text->value),
+                            hint);
+}
+
+void read_host_header(Loading& loading, TableReader& reader, Pool& pool) {
+  const toml::node* node = reader.take("host_header");
+  if (node == nullptr) return;
+  if (const toml::table* table = node->as_table()) {
+    TableReader fixed(loading, *table, kHostHeaderKeys, "host_header");
+    const auto host = fixed.text("set");
+    if (!host) {
+      if (!table->contains("set"))
+        loading.missing(loading.place_of(*node),
+                        "\"host_header\" needs \"set\": { set = \"www.example.com\" }");
+      return;
+    }
+    if (has_control(host->value) || host->value.find(' ') != std::string::npos)
+      loading.diagnostics.error(host->place, "a Host field holds no space or control character");
+    pool.host_header = HostHeader::kFixed;
+    pool.host = host->value;
+    return;
+  }
+  const auto* text = node->as_string();
+  if (text != nullptr && text->get() == "pass") {
+    pool.host_header = HostHeader::kPass;
+  } else if (text != nullptr && text->get() == "server") {
+    pool.host_header = HostHeader::kServer;
+  } else {
+    constexpr std::string_view kNames[] = {"pass", "server"};
+    loading.error(*node, "\"host_header\" must be \"pass\", \"server\" or { set = \"NAME\" }",
+                  text != nullptr ? did_you_mean(text->get(), kNames) : "");
+  }
+}
+
+bool looks_like_a_name(std::string_view address) {
+  const std::string_view host = address.substr(0, address.rfind(':'));
+  return host.find(':') == std::string_view::npos &&
+         std::ranges::any_of(host, [](unsigned char c) { return std::isalpha(c) != 0; });
+}
+
+void read_address(Loading& loading, TableReader& reader, Server& server) {
+  const size_t errors = loading.diagnostics.error_count();
+  const auto text = reader.text("address");
+  if (!text) {
+    if (errors == loading.diagnostics.error_count())
+      loading.missing(reader.place(), "a server needs \"address\"",
+                      "add address = \"10.0.0.11:8080\" or \"unix:/path\"");
+    return;
+  }
+  server.address_text = text->value;
+  if (text->value.starts_with("dns:")) {
+    loading.diagnostics.error(text->place, "\"dns:\" addresses are not available in this version",
+                              "write the IP address");
+    return;
+  }
+  const auto address = SocketAddress::parse(text->value);
+  if (!address) {
+    loading.diagnostics.error(text->place, address.error().text,
+                              looks_like_a_name(text->value)
+                                  ? "names are not resolved in this version: write the IP address"
+                                  : "");
+    return;
+  }
+  if (address->is_ip() && address->port() == 0)
+    loading.diagnostics.error(text->place, "a server's port must be 1 to 65535, not 0");
+  server.address = *address;
+}
+
+}  // namespace
+
+void load_server(Loading& loading, std::string_view pool_name, const toml::table& table,
+                 Pool& pool) {
+  TableReader reader(loading, table, kServerKeys,
+                     fmt::format("a server of pool \"{}\"", pool_name));
+  Server server;
+  server.place = reader.place();
+  read_address(loading, reader, server);
+  server.name = server.address_text;
+  if (const auto name = reader.text("name")) server.name = name->value;
+  reader.integer("weight", server.weight, 0, kWeightMax);
+  reader.integer("upper", server.upper, 0, UINT32_MAX);
+  reader.integer("lower", server.lower, 0, UINT32_MAX);
+  if (server.lower > server.upper)
+    loading.diagnostics.error(reader.place_of("lower"),
+                              "\"lower\" must not be larger than \"upper\"");
+  pool.servers.push_back(std::move(server));
+}
+
+void load_pool(Loading& loading, std::string_view name, const toml::table& table) {
+  TableReader reader(loading, table, kPoolKeys, fmt::format("pool \"{}\"", name));
+  Pool pool;
+  PoolPlaces places;
+  pool.place = reader.place();
+  pool.name = name;
+  if (const Preset* preset = read_preset(loading, reader)) apply_preset(*preset, pool);
+  places.scheduler_known = read_scheduler(loading, reader, pool);
+  places.scheduler_flags = reader.strings("scheduler_flags");
+  for (const Text& flag : places.scheduler_flags) pool.scheduler_flags.push_back(flag.value);
+  read_key(loading, reader, pool);
+  read_host_header(loading, reader, pool);
+  reader.boolean("forwarded", pool.forwarded);
+  reader.duration("connect_timeout", pool.connect_timeout, kTimeoutMin, kTimeoutMax);
+  reader.duration("response_timeout", pool.response_timeout, kTimeoutMin, kTimeoutMax);
+  reader.duration("server_timeout", pool.server_timeout, kTimeoutMin, kTimeoutMax);
+  reader.integer("retries", pool.retries, 0, kRetriesMax);
+  reader.integer("idle_connections", pool.idle_connections, 0, kIdleConnectionsMax);
+  reader.duration("idle_timeout", pool.idle_timeout, kTimeoutMin, kTimeoutMax);
+  reader.duration("idle_age", pool.idle_age, kTimeoutMin, kIdleAgeMax);
+
+  const size_t errors = loading.diagnostics.error_count();
+  reader.tables("server", [&](const toml::table& one) { load_server(loading, name, one, pool); });
+  if (pool.servers.empty() && errors == loading.diagnostics.error_count())
+    loading.missing(pool.place, fmt::format("pool \"{}\" has no server", name),
+                    fmt::format("add [[pool.{}.server]] with an address", name));
+  loading.draft.config.pools.push_back(std::move(pool));
+  loading.draft.pool_places.push_back(std::move(places));
+}
+
+}  // namespace shunt::config

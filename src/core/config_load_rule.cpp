@@ -1,0 +1,82 @@
+// Reads [[rule]] with its action. Exactly one of pool, redirect and respond.
+// Owned by one load, on the thread that loads.
+#include <algorithm>
+#include <array>
+
+#include "core/config_load_parts.h"
+#include "core/config_text.h"
+
+namespace shunt::config {
+namespace {
+
+constexpr std::array<uint16_t, 5> kRedirectStatuses = {301, 302, 303, 307, 308};
+
+Redirect load_redirect(Loading& loading, const toml::table& table) {
+  TableReader reader(loading, table, kRedirectKeys, "redirect");
+  Redirect redirect;
+  if (const auto to = reader.text("to")) {
+    redirect.to = to->value;
+    if (has_control(to->value) || to->value.find(' ') != std::string::npos)
+      loading.diagnostics.error(to->place,
+                                "a redirect's target holds no space or control character",
+                                "write it percent-encoded: %20");
+  } else if (!table.contains("to")) {
+    loading.missing(loading.place_of(table), "a redirect needs \"to\"",
+                    "redirect = { to = \"/new\", status = 301 }");
+  }
+  const size_t errors = loading.diagnostics.error_count();
+  reader.integer("status", redirect.status, kRedirectStatuses.front(), kRedirectStatuses.back());
+  if (errors == loading.diagnostics.error_count() &&
+      std::ranges::find(kRedirectStatuses, redirect.status) == kRedirectStatuses.end())
+    loading.diagnostics.error(reader.place_of("status"),
+                              fmt::format("a redirect's status must be one of {}, not {}",
+                                          fmt::join(kRedirectStatuses, ", "), redirect.status));
+  return redirect;
+}
+
+Respond load_respond(Loading& loading, const toml::table& table) {
+  TableReader reader(loading, table, kRespondKeys, "respond");
+  Respond respond;
+  reader.integer("status", respond.status, 200, 599);
+  reader.string("body", respond.body);
+  if (reader.string("content_type", respond.content_type) && has_control(respond.content_type))
+    loading.diagnostics.error(reader.place_of("content_type"),
+                              "\"content_type\" must not hold control characters");
+  // RFC 9110 sections 15.3.5 and 15.4.5: these have no content.
+  if ((respond.status == 204 || respond.status == 304) && !respond.body.empty())
+    loading.diagnostics.error(reader.place_of("body"),
+                              fmt::format("a {} answer has no body", respond.status));
+  return respond;
+}
+
+}  // namespace
+
+void load_rule(Loading& loading, const toml::table& table) {
+  TableReader reader(loading, table, kRuleKeys, "a rule");
+  Rule rule;
+  RuleNames names;
+  rule.place = reader.place();
+  if (const auto name = reader.text("name")) rule.name = name->value;
+  names.listeners = reader.strings("listener");
+  if (const toml::table* match = reader.table("match")) rule.match = load_match(loading, *match);
+
+  names.pool = reader.text("pool");
+  if (const toml::table* redirect = reader.table("redirect"))
+    rule.redirect = load_redirect(loading, *redirect);
+  if (const toml::table* respond = reader.table("respond"))
+    rule.respond = load_respond(loading, *respond);
+
+  constexpr std::string_view kActions[] = {"pool", "redirect", "respond", "split"};
+  const auto given = std::ranges::count_if(
+      kActions, [&table](std::string_view action) { return table.contains(action); });
+  if (given == 0)
+    loading.missing(rule.place, "a rule needs an action",
+                    "pool = \"NAME\", redirect = { … } or respond = { … }");
+  if (given > 1)
+    loading.diagnostics.error(rule.place, "a rule has one action: pool, redirect or respond");
+
+  loading.draft.config.rules.push_back(std::move(rule));
+  loading.draft.rule_names.push_back(std::move(names));
+}
+
+}  // namespace shunt::config
