@@ -1,7 +1,9 @@
 # shunt_options: what every target of ours is compiled with. Third-party code is not.
 add_library(shunt_options INTERFACE)
 target_compile_options(shunt_options INTERFACE
-  -Wall -Wextra -Wshadow -Wconversion -Werror -fno-omit-frame-pointer)
+  -Wall -Wextra -Wshadow -Wconversion -Werror -fno-omit-frame-pointer
+  # Members that a designated initialiser leaves out have the defaults that their struct gives them.
+  -Wno-missing-field-initializers)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # GCC 12's flow analysis reports initialised optionals and copies inside libstdc++ itself.
   target_compile_options(shunt_options INTERFACE -Wno-maybe-uninitialized -Wno-restrict -Wno-stringop-overflow)
