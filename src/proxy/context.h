@@ -1,0 +1,59 @@
+// What all sessions of one worker share: the loop, the pools of memory and connections, scratch
+// space, and the configuration in use. Owned by the service; used on the worker's thread only.
+#pragma once
+
+#include <array>
+#include <memory>
+#include <string>
+
+#include "core/metrics.h"
+#include "core/slab.h"
+#include "io/io.h"
+#include "io/pipe_pool.h"
+#include "proxy/access_log.h"
+#include "proxy/block_pool.h"
+#include "proxy/message.h"
+#include "proxy/snapshot.h"
+
+namespace shunt::proxy {
+
+class Exchange;
+class Session;
+class UpstreamPool;
+
+// A snapshot in use by this worker. Exchanges hold it by a plain count, so that a reload costs a
+// request nothing.
+struct Generation {
+  std::shared_ptr<const Snapshot> snapshot;
+  uint32_t exchanges = 0;
+};
+
+inline constexpr size_t kBodyScratchSize = 64 * 1024;
+inline constexpr size_t kPipesKept = 64;
+inline constexpr size_t kBlocksKept = 64;
+
+struct Context {
+  Context(io::Io& io_loop, Metrics& worker_metrics, AccessLog& access_log)
+      : io(io_loop), metrics(worker_metrics), log(access_log) {}
+
+  io::Io& io;
+  Metrics& metrics;
+  AccessLog& log;
+  UpstreamPool* upstreams = nullptr;
+  Generation* generation = nullptr;  // What new requests use.
+  bool draining = false;
+
+  BlockPool blocks{kBlocksKept};
+  io::PipePool pipes{io, kPipesKept};
+  rules::RuleSet::Scratch rule_scratch;
+  std::string path_scratch;
+
+  // Scratch, valid within one callback only: heads are large, and one at a time is enough for a
+  // thread.
+  RequestHead request_head;
+  ResponseHead response_head;
+  std::array<char, kBlockSize> head_scratch;        // Heads on their way out.
+  std::array<char, kBodyScratchSize> body_scratch;  // Bodies on their way through.
+};
+
+}  // namespace shunt::proxy

@@ -1,0 +1,179 @@
+#include "proxy/exchange.h"
+
+#include <algorithm>
+
+#include "core/wall_clock.h"
+#include "proxy/session.h"
+
+namespace shunt::proxy {
+
+Exchange::Exchange(Context& context, Session& session)
+    : context_(context),
+      session_(session),
+      generation_(*context.generation),
+      request_relay_(context, *this),
+      response_relay_(context, *this) {
+  ++generation_.exchanges;
+  context_.metrics.requests_active.add();
+}
+
+Exchange::~Exchange() {
+  SHUNT_ASSERT(phase_ == Phase::kEnding);
+  SHUNT_ASSERT(server_ == nullptr);
+  SHUNT_ASSERT(connection_ == nullptr);
+  --generation_.exchanges;
+  context_.metrics.requests_active.subtract();
+}
+
+void Exchange::enter(Phase next) {
+  const bool allowed = next == Phase::kEnding ||
+                       (next == Phase::kConnecting && phase_ == Phase::kRouting) ||
+                       next == Phase::kForwarding || (next == Phase::kRouting && !head_sent_);
+  SHUNT_ASSERT(allowed);
+  SHUNT_ASSERT(phase_ != Phase::kEnding);
+  phase_ = next;
+}
+
+// --- Deadlines ---
+
+void Exchange::set_deadline(Duration after, Reason reason) {
+  deadline_reason_ = reason;
+  session_.set_deadline(context_.io.now() + after);
+}
+
+// While bodies move, the deadline is on whoever is being waited for.
+void Exchange::set_relay_deadline() {
+  const config::Listener& listener = session_.listener().config;
+  if (response_relay_.active()) {
+    if (response_relay_.waits_for_sink() || pool_ == nullptr) {
+      return set_deadline(listener.send_timeout, Reason::kClientSendTimeout);
+    }
+    return set_deadline(pool_config().server_timeout, Reason::kServerTimeout);
+  }
+  if (request_relay_.active() && request_relay_.waits_for_source()) {
+    return set_deadline(listener.body_timeout, Reason::kRequestBodyTimeout);
+  }
+  set_deadline(pool_config().server_timeout, Reason::kServerTimeout);
+}
+
+void Exchange::on_deadline() {
+  if (phase_ == Phase::kEnding) return;
+  if (phase_ == Phase::kConnecting) return server_failed(Reason::kConnectTimeout);
+  fail(deadline_reason_);
+}
+
+// --- Relay events ---
+
+void Exchange::on_relay_progress(BodyRelay&) {
+  set_relay_deadline();
+}
+
+void Exchange::on_relay_end(BodyRelay& relay) {
+  if (&relay == &request_relay_) return on_request_relay_end();
+  on_response_relay_end();
+}
+
+void Exchange::on_relay_joined(BodyRelay&) {
+  if (phase_ == Phase::kEnding) join();
+}
+
+// --- Ending ---
+
+void Exchange::on_client_gone(Reason reason) {
+  if (phase_ != Phase::kEnding) abort(reason);
+}
+
+void Exchange::abort(Reason reason) {
+  if (phase_ == Phase::kEnding) return;
+  afterwards_ = Afterwards::kReset;
+  finish(reason);
+}
+
+// Answers with an error page if the client has received nothing yet; else the answer is cut short,
+// in a way the client can tell.
+void Exchange::fail(Reason reason) {
+  if (request_relay_.active()) request_relay_.stop();
+  const bool client_is_gone = info(reason).status == 0;
+  if (head_sent_ || client_is_gone) {
+    afterwards_ = until_close_ || client_is_gone ? Afterwards::kReset : Afterwards::kClose;
+    return finish(reason);
+  }
+  // An interim answer that is stuck half way leaves no clean place for another head.
+  if (interim_) return abort(reason);
+  const ReasonInfo& why = info(reason);
+  std::array<char, 512> page;
+  HeadBuffer body(page);
+  body.append_number(why.status);
+  body.append(" ");
+  body.append(reason_phrase(why.status));
+  body.append("\n");
+  body.append(why.name);
+  body.append(": ");
+  body.append(why.text);
+  body.append("\n");
+  LocalResponse response;
+  response.status = why.status;
+  response.body = body.view();
+  respond_local(response, reason);
+}
+
+void Exchange::finish(Reason reason) {
+  enter(Phase::kEnding);
+  reason_ = reason;
+  if (connection_ != nullptr) context_.upstreams->close(*std::exchange(connection_, nullptr));
+  give_up_server();
+  if (request_relay_.active()) request_relay_.stop();
+  if (response_relay_.active()) response_relay_.stop();
+  bytes_in_ += request_relay_.bytes_read();
+  bytes_out_ += response_relay_.bytes_sent();
+  context_.metrics.bytes_in.add(bytes_in_);
+  context_.metrics.bytes_out.add(bytes_out_);
+  context_.metrics.ended[static_cast<size_t>(reason)].add();
+  if (context_.log.enabled()) write_log();
+  join();
+}
+
+void Exchange::join() {
+  if (request_relay_.busy() || response_relay_.busy()) return;
+  const size_t used = replayable_ ? head_offset_ + head_size_ + request_length_ : 0;
+  session_.on_exchange_end(*this, used, afterwards_);
+}
+
+void Exchange::write_log() {
+  const auto since = [this](Instant from, Instant to) {
+    return from == kNever || to == kNever ? Duration(-1) : to - from;
+  };
+  AccessRecord record;
+  record.wall_time_ms = wall_time_ms_;
+  record.client = &session_.client();
+  record.listener = session_.listener().config.name;
+  record.method = method_text_;
+  record.scheme = "http";
+  record.host = host_;
+  record.target = target_;
+  record.version = method_text_.empty()           ? ""
+                   : version_ == Version::kHttp11 ? "HTTP/1.1"
+                                                  : "HTTP/1.0";
+  record.referer = referer_;
+  record.user_agent = user_agent_;
+  if (rule_ != nullptr) record.rule = rule_->name;
+  if (pool_ != nullptr) {
+    record.pool = pool_config().name;
+    record.scheduler = pool_config().scheduler;
+  }
+  record.server = {server_name_, server_name_size_};
+  record.status = status_;
+  record.reason = reason_;
+  record.detail = detail_;
+  record.attempts = attempts_;
+  record.reused = reused_;
+  record.bytes_in = bytes_in_;
+  record.bytes_out = bytes_out_;
+  record.queue = since(begun_, assigned_);
+  record.connect = since(assigned_, connected_);
+  record.first_byte = since(connected_, first_byte_);
+  record.total = since(begun_, context_.io.now());
+  context_.log.write(record);
+}
+
+}  // namespace shunt::proxy

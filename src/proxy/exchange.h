@@ -1,0 +1,168 @@
+// One request and its answer: routing, the choice of a server, retries, the bodies in both
+// directions, the log line. Separate from the connection that carries it (session.h), which reads
+// requests and owns the transport. Lives from the complete head to the last byte of the answer;
+// made and freed by its session, on the worker's thread.
+//
+//   Session                     Exchange                               UpstreamPool /
+//   UpstreamConnection head complete ─(a)→ begin ─(b)→ route ─(c)→ try_server ─(d)→ take or connect
+//                                                send_request ←(e)─ on_connected
+//                                          on_response_bytes ←(f)─ bytes of the answer
+//                                 (g) send_response, relay
+//   on_exchange_end ←(i)─ finish ─(h)→ park or close
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string_view>
+
+#include "proxy/body_relay.h"
+#include "proxy/context.h"
+#include "proxy/head_writer.h"
+#include "proxy/http_parser.h"
+#include "proxy/upstream_pool.h"
+#include "sched/flow.h"
+
+namespace shunt::proxy {
+
+// How the client's connection goes on after an exchange.
+enum class Afterwards : uint8_t {
+  kKeepAlive,
+  kClose,   // Nothing more is expected from the client.
+  kLinger,  // The client may still be sending: its bytes are read for a while, or a reset would eat
+            // the answer.
+  kReset,   // The answer was cut short and nothing but a reset can tell.
+};
+
+class Exchange final : public UpstreamConnection::User, public BodyRelay::Owner {
+ public:
+  Exchange(Context& context, Session& session);
+  ~Exchange();
+  Exchange(const Exchange&) = delete;
+  Exchange& operator=(const Exchange&) = delete;
+
+  // `head` has been parsed from the session's input at `offset`; it is read within this call only.
+  void begin(const RequestHead& head, uint32_t offset);
+  // The request could not be parsed or did not arrive: answers, and the connection ends.
+  void begin_refused(Reason reason, Reject reject);
+
+  // The client's connection is gone; nothing more can be sent.
+  void on_client_gone(Reason reason);
+  // The deadline set last has passed.
+  void on_deadline();
+  // The worker stops: ends at once.
+  void abort(Reason reason);
+
+  bool request_complete() const { return request_half_ == Half::kDone; }
+
+ private:
+  enum class Phase : uint8_t { kRouting, kConnecting, kForwarding, kEnding };
+  enum class Half : uint8_t { kOpen, kBody, kDone, kFailed };
+
+  // UpstreamConnection::User
+  void on_connected(int32_t result) override;
+  void on_response_bytes() override;
+  void on_response_end(int32_t result) override;
+  // BodyRelay::Owner
+  void on_relay_progress(BodyRelay& relay) override;
+  void on_relay_end(BodyRelay& relay) override;
+  void on_relay_joined(BodyRelay& relay) override;
+
+  // (b), (c): exchange_route.cpp
+  void remember(const RequestHead& head, uint32_t offset);
+  void route(const RequestHead& head);
+  void respond(const config::Rule& rule);
+  void choose_key(rules::RequestView& view);
+  void respond_local(LocalResponse response, Reason reason);
+  bool request_is_in_input() const;
+
+  // (d), (e): exchange_request.cpp
+  void try_server(const RequestHead* head);
+  void note_assignment();
+  void exclude_server();
+  void send_request(const RequestHead* head);
+  void relay_request(std::string_view head, size_t sent);
+  void request_done();
+  void on_request_relay_end();
+  void server_failed(Reason reason);
+  void give_up_server();
+
+  // (f), (g): exchange_response.cpp
+  void read_response_head();
+  bool pass_on_interim(const ResponseHead& head);
+  void send_response(const ResponseHead& head);
+  void relay_response(std::string_view out, size_t sent, const ResponseHead& head, bool chunked);
+  void on_response_relay_end();
+  void response_done();
+
+  // (h): exchange.cpp
+  void enter(Phase next);
+  void fail(Reason reason);
+  void finish(Reason reason);
+  void join();
+  void write_log();
+  void set_deadline(Duration after, Reason reason);
+  void set_relay_deadline();
+  const config::Pool& pool_config() const { return *pool_->config; }
+
+  // Constant after construction.
+  Context& context_;
+  Session& session_;
+  Generation& generation_;
+
+  Phase phase_ = Phase::kRouting;
+  Half request_half_ = Half::kOpen;
+  Half response_half_ = Half::kOpen;
+  Reason reason_ = Reason::kDone;  // Why it ends; of a local answer, known before it is sent.
+  Reason last_failure_ = Reason::kNoServer;  // Of the servers tried.
+  Afterwards afterwards_ = Afterwards::kClose;
+  Reason deadline_reason_ = Reason::kDone;
+  const char* detail_ = "";  // Of a malformed request or answer.
+
+  // The request; views into the session's input, which keeps its memory until the end of the
+  // exchange.
+  Method method_ = Method::kGet;
+  Version version_ = Version::kHttp11;
+  Framing request_framing_ = Framing::kNone;
+  bool keep_alive_ = false;   // Of the client's connection, after this exchange.
+  uint32_t head_offset_ = 0;  // Where the head begins in the session's input.
+  uint32_t head_size_ = 0;
+  uint64_t request_length_ = 0;
+  std::string_view method_text_, target_, host_, referer_, user_agent_;
+
+  // Routing.
+  const config::Rule* rule_ = nullptr;
+  const Pool* pool_ = nullptr;
+  sched::Flow flow_;
+
+  // The server.
+  static constexpr uint32_t kAttemptsMax = 8;
+  sched::Server* server_ = nullptr;  // Bound: counts as one of its active connections.
+  UpstreamConnection* connection_ = nullptr;
+  std::array<const sched::Server*, kAttemptsMax> excluded_{};
+  uint32_t excluded_count_ = 0;
+  uint32_t attempts_ = 0;
+  bool fresh_only_ = false;  // The retry of a request that failed on a kept connection.
+  bool reused_ = false;
+  bool replayable_ = false;    // The whole request is still in the session's input.
+  bool request_sent_ = false;  // Bytes of it have gone to the server tried last.
+  bool interim_ = false;       // The response relay carries a 1xx answer.
+
+  // The answer.
+  HeadScanner response_scanner_{false};
+  uint16_t status_ = 0;
+  bool server_keep_alive_ = false;
+  bool head_sent_ = false;    // The client has begun to receive the final answer.
+  bool until_close_ = false;  // Its end is told to the client by the end of the connection.
+  BodyRelay request_relay_;
+  BodyRelay response_relay_;
+
+  // Accounting.
+  int64_t wall_time_ms_ = 0;
+  Instant begun_ = kNever, assigned_ = kNever, connected_ = kNever, first_byte_ = kNever;
+  uint64_t bytes_in_ = 0;
+  uint64_t bytes_out_ = 0;
+  char server_name_[64];  // For the log: the server may be gone by then.
+  uint8_t server_name_size_ = 0;
+};
+
+}  // namespace shunt::proxy

@@ -1,0 +1,221 @@
+// The second part of an exchange: a server, a connection to it, and the request on its way; again
+// with another server or connection where that is safe.
+#include <algorithm>
+#include <cerrno>
+
+#include "proxy/exchange.h"
+#include "proxy/session.h"
+
+namespace shunt::proxy {
+namespace {
+
+Reason reason_of_connect(int result) {
+  switch (-result) {
+    case ECONNREFUSED:
+    case ENOENT:  // A unix socket that is not there.
+      return Reason::kConnectRefused;
+    case ETIMEDOUT:
+      return Reason::kConnectTimeout;
+    case EMFILE:
+    case ENFILE:
+      return Reason::kNoDescriptor;
+    case ENOBUFS:
+    case ENOMEM:
+      return Reason::kNoMemory;
+    default:
+      return Reason::kConnectFailed;
+  }
+}
+
+// What Host says when it names the server itself.
+std::string host_of(const SocketAddress& address) {
+  return address.is_ip() ? address.to_string() : "localhost";
+}
+
+IdleLimits idle_limits(const config::Pool& pool) {
+  return {pool.idle_connections, pool.idle_timeout, pool.idle_age};
+}
+
+}  // namespace
+
+// `head` is the request if the scratch still holds it, else null.
+void Exchange::try_server(const RequestHead* head) {
+  const uint32_t attempts_max = std::min(pool_config().retries + 1, kAttemptsMax);
+  while (attempts_ < attempts_max + (fresh_only_ ? 1 : 0)) {
+    flow_.excluded = {excluded_.data(), excluded_count_};
+    server_ = pool_->servers->schedule(flow_, sched::Counted::kActive);
+    if (server_ == nullptr) break;
+    if (attempts_++ > 0) context_.metrics.retries.add();
+    const bool probe = !is_idempotent(method_);
+    if (!fresh_only_) {
+      connection_ = context_.upstreams->take(*server_, idle_limits(pool_config()), probe, *this);
+      if (connection_ != nullptr) {
+        note_assignment();
+        connected_ = assigned_;
+        reused_ = true;
+        return send_request(head);
+      }
+    }
+    int error = 0;
+    connection_ = context_.upstreams->connect(*server_, *this, error);
+    note_assignment();
+    reused_ = false;
+    if (connection_ != nullptr) {
+      enter(Phase::kConnecting);
+      return set_deadline(pool_config().connect_timeout, Reason::kConnectTimeout);
+    }
+    last_failure_ = reason_of_connect(error);
+    exclude_server();
+    if (last_failure_ == Reason::kNoDescriptor || last_failure_ == Reason::kNoMemory) break;
+  }
+  fail(last_failure_);
+}
+
+// The log names the server tried last; by then it may have been removed.
+void Exchange::note_assignment() {
+  assigned_ = context_.io.now();
+  connected_ = kNever;
+  if (!context_.log.enabled()) return;
+  const std::string& name = server_->spec.name;
+  server_name_size_ = static_cast<uint8_t>(std::min(name.size(), sizeof(server_name_)));
+  std::copy_n(name.data(), server_name_size_, server_name_);
+}
+
+void Exchange::exclude_server() {
+  if (excluded_count_ < kAttemptsMax) excluded_[excluded_count_++] = server_;
+  give_up_server();
+}
+
+void Exchange::give_up_server() {
+  if (server_ == nullptr) return;
+  pool_->servers->unbind(*std::exchange(server_, nullptr), sched::Counted::kActive);
+}
+
+void Exchange::on_connected(int32_t result) {
+  SHUNT_ASSERT(phase_ == Phase::kConnecting);
+  if (result < 0) {
+    connection_ = nullptr;
+    return server_failed(reason_of_connect(result));
+  }
+  connected_ = context_.io.now();
+  send_request(nullptr);
+}
+
+void Exchange::send_request(const RequestHead* head) {
+  enter(Phase::kForwarding);
+  RequestHead& scratch = context_.request_head;
+  if (head == nullptr) {
+    const std::string_view bytes = session_.input().view().substr(head_offset_, head_size_);
+    const auto rejected = parse_request(bytes, session_.head_limits(), scratch);
+    SHUNT_ASSERT(!rejected);  // It was accepted before.
+  }
+  const config::Pool& pool = pool_config();
+  RequestForwarding how;
+  how.client_ip = session_.client_ip();
+  how.forwarded = pool.forwarded;
+  how.host_header = pool.host_header;
+  std::string server_host;
+  if (pool.host_header == config::HostHeader::kServer) server_host = host_of(server_->spec.address);
+  how.host = pool.host_header == config::HostHeader::kServer ? server_host : pool.host;
+  how.chunked = request_framing_ == Framing::kChunked;
+  HeadBuffer out(context_.head_scratch);
+  write_request_head(out, scratch, how);
+  SHUNT_ASSERT(!out.overflowed());
+  const std::string_view text = out.view();
+  if (!replayable_) return relay_request(text, 0);
+
+  // The common case: the whole request is here and leaves in one write; it stays here too, for a
+  // retry.
+  const std::string_view body =
+      session_.input().view().substr(head_offset_ + head_size_, request_length_);
+  const iovec parts[] = {{const_cast<char*>(text.data()), text.size()},
+                         {const_cast<char*>(body.data()), body.size()}};
+  const int64_t sent =
+      context_.io.send_now(connection_->fd(), {parts, body.empty() ? 1u : 2u}, false);
+  if (sent < 0 && sent != -EAGAIN) return server_failed(Reason::kServerReset);
+  request_sent_ = sent > 0;
+  if (sent == static_cast<int64_t>(text.size() + body.size())) {
+    bytes_in_ += request_length_;
+    return request_done();
+  }
+  relay_request(text, sent < 0 ? 0 : static_cast<size_t>(sent));
+}
+
+// The slow way, for bodies that have not arrived and servers that do not take everything at once.
+// `sent` bytes of the head and of the body behind it in the input are out already.
+void Exchange::relay_request(std::string_view head, size_t sent) {
+  const size_t head_sent = std::min(sent, head.size());
+  const size_t body_sent = sent - head_sent;
+  request_sent_ = true;
+  replayable_ = false;
+  session_.input().consume(head_offset_ + head_size_ + body_sent);
+  bytes_in_ += body_sent;
+  request_half_ = Half::kBody;
+  BodyRelay::Plan plan;
+  plan.source = session_.fd();
+  plan.sink = connection_->fd();
+  plan.input = &session_.input();
+  plan.excess = &session_.next_input();
+  plan.framing = request_framing_;
+  plan.length = request_length_ - body_sent;
+  plan.chunk_output = request_framing_ == Framing::kChunked;
+  if (request_relay_.start(plan, head.substr(head_sent))) return on_request_relay_end();
+  set_relay_deadline();
+}
+
+void Exchange::on_request_relay_end() {
+  switch (request_relay_.end()) {
+    case BodyRelay::End::kDone:
+      return request_done();
+    case BodyRelay::End::kSourceEnded:
+      return abort(Reason::kClientClosed);
+    case BodyRelay::End::kSourceFailed:
+      return abort(Reason::kClientReset);
+    case BodyRelay::End::kBadFraming:
+      detail_ = request_relay_.reject().why;
+      return fail(Reason::kBadRequest);
+    case BodyRelay::End::kSinkFailed:
+      // The server may have answered before it stopped reading (RFC 9112 §9.5); if not, its receive
+      // says what happened.
+      request_half_ = Half::kFailed;
+      if (response_half_ == Half::kOpen)
+        set_deadline(pool_config().response_timeout, Reason::kResponseTimeout);
+      return;
+  }
+}
+
+void Exchange::request_done() {
+  request_half_ = Half::kDone;
+  const size_t used = replayable_ ? head_offset_ + head_size_ + request_length_ : 0;
+  if (keep_alive_ && session_.input().size() == used) session_.watch_client();
+  if (response_half_ == Half::kOpen)
+    set_deadline(pool_config().response_timeout, Reason::kResponseTimeout);
+}
+
+// The server tried last has not answered: another connection or server, if the request can be sent
+// again safely.
+void Exchange::server_failed(Reason reason) {
+  if (connection_ != nullptr) context_.upstreams->close(*std::exchange(connection_, nullptr));
+  last_failure_ = reason;
+  if (phase_ == Phase::kConnecting) {
+    // Nothing was sent; the one that refused is left out of the next choice.
+    exclude_server();
+    enter(Phase::kRouting);
+    return try_server(nullptr);
+  }
+  // A kept connection may have been closed by the server just when it was used again: that says
+  // nothing about the server, so the request gets a fresh connection, once (RFC 9110 §9.2.2, RFC
+  // 9112 §9.3.1).
+  const bool safe = replayable_ && (!request_sent_ || is_idempotent(method_));
+  if (reused_ && safe && !fresh_only_ && !interim_) {
+    give_up_server();
+    fresh_only_ = true;
+    request_half_ = Half::kOpen;
+    response_scanner_ = HeadScanner(false);
+    enter(Phase::kRouting);
+    return try_server(nullptr);
+  }
+  fail(reason);
+}
+
+}  // namespace shunt::proxy

@@ -1,0 +1,148 @@
+// The first part of an exchange: what is asked for, which rule takes it, and the answers that need
+// no server.
+#include <algorithm>
+
+#include "core/wall_clock.h"
+#include "proxy/exchange.h"
+#include "proxy/session.h"
+#include "rules/locality_key.h"
+#include "rules/path.h"
+#include "rules/text.h"
+
+namespace shunt::proxy {
+
+void Exchange::begin(const RequestHead& head, uint32_t offset) {
+  context_.metrics.requests.add();
+  remember(head, offset);
+  route(head);
+}
+
+void Exchange::begin_refused(Reason reason, Reject reject) {
+  begun_ = context_.io.now();
+  if (context_.log.enabled()) wall_time_ms_ = wall_clock_ms();
+  detail_ = reject.why;
+  bytes_in_ = session_.input().size();
+  std::array<char, 512> page;
+  HeadBuffer body(page);
+  body.append_number(reject.status);
+  body.append(" ");
+  body.append(reason_phrase(reject.status));
+  body.append("\n");
+  body.append(info(reason).name);
+  body.append(": ");
+  body.append(reject.why);
+  body.append("\n");
+  LocalResponse response;
+  response.status = reject.status;
+  response.body = body.view();
+  respond_local(response, reason);
+}
+
+// Keeps what is needed beyond this callback; the parsed head is scratch of the worker.
+void Exchange::remember(const RequestHead& head, uint32_t offset) {
+  begun_ = context_.io.now();
+  method_ = head.method;
+  version_ = head.version;
+  request_framing_ = head.framing;
+  request_length_ = head.framing == Framing::kLength ? head.content_length : 0;
+  keep_alive_ = head.keep_alive;
+  head_offset_ = offset;
+  head_size_ = head.size;
+  bytes_in_ = offset + head.size;
+  replayable_ = request_is_in_input();
+  if (!context_.log.enabled()) return;
+  wall_time_ms_ = wall_clock_ms();
+  method_text_ = head.method_text;
+  target_ = head.target;
+  host_ = head.host;
+  for (const Field& field : head.fields()) {
+    if (rules::equals_lower(field.name, "referer")) referer_ = field.value;
+    if (rules::equals_lower(field.name, "user-agent")) user_agent_ = field.value;
+  }
+}
+
+bool Exchange::request_is_in_input() const {
+  if (request_framing_ == Framing::kNone) return true;
+  if (request_framing_ != Framing::kLength) return false;
+  return session_.input().size() - head_offset_ - head_size_ >= request_length_;
+}
+
+void Exchange::route(const RequestHead& head) {
+  const Snapshot& snapshot = *generation_.snapshot;
+  rules::RequestView view;
+  view.method = head.method_text;
+  view.scheme = "http";
+  view.host = head.host;
+  view.path = rules::normalise_path(head.path, context_.path_scratch);
+  view.query = head.query;
+  view.headers = head.fields();
+  view.source = session_.client().ip();
+  view.source_port = session_.client().port();
+  view.listener = session_.listener().index;
+
+  const uint32_t matched = snapshot.rules->match(view, context_.rule_scratch);
+  if (matched == rules::kNoRule) return fail(Reason::kNoRule);
+  rule_ = &snapshot.config.rules[matched];
+  if (rule_->pool == config::kNone) return respond(*rule_);
+  pool_ = &snapshot.pools[rule_->pool];
+  choose_key(view);
+  try_server(&head);
+}
+
+void Exchange::choose_key(rules::RequestView& view) {
+  flow_.now = context_.io.now();
+  flow_.source = view.source.folded();
+  flow_.source_port = view.source_port;
+  if (!pool_->key_needed) return;
+  if (pool_->key.kind == config::LocalityKey::Kind::kDestination) {
+    view.destination = context_.io.local_address(session_.fd()).ip();
+  }
+  flow_.destination = rules::locality_hash(pool_->key, view);
+  if (pool_->key_is_source) return;
+  flow_.source = static_cast<uint32_t>(flow_.destination ^ (flow_.destination >> 32));
+  flow_.source_port = 0;
+}
+
+void Exchange::respond(const config::Rule& rule) {
+  LocalResponse response;
+  if (rule.redirect) {
+    response.status = rule.redirect->status;
+    response.location = rule.redirect->to;
+  } else {
+    response.status = rule.respond->status;
+    response.content_type = rule.respond->content_type;
+    response.body = rule.respond->body;
+  }
+  respond_local(response, Reason::kLocal);
+}
+
+// The connection goes on only if the request has been read to its end: what is left of it would be
+// taken for the next one.
+void Exchange::respond_local(LocalResponse response, Reason reason) {
+  if (connection_ != nullptr) context_.upstreams->close(*std::exchange(connection_, nullptr));
+  give_up_server();
+  enter(Phase::kForwarding);
+  const bool request_read = replayable_ || request_half_ == Half::kDone;
+  keep_alive_ = keep_alive_ && request_read && session_.may_keep_alive();
+  afterwards_ = keep_alive_    ? Afterwards::kKeepAlive
+                : request_read ? Afterwards::kClose
+                               : Afterwards::kLinger;
+  if (replayable_) bytes_in_ += request_length_;
+  reason_ = reason;
+  status_ = response.status;
+  response.keep_alive = keep_alive_;
+  response.head_only = method_ == Method::kHead;
+  response.client_version = version_;
+  HeadBuffer out(context_.head_scratch);
+  write_local_response(out, response);
+  SHUNT_ASSERT(!out.overflowed());
+  head_sent_ = true;
+  response_half_ = Half::kBody;
+  BodyRelay::Plan plan;
+  plan.sink = session_.fd();
+  plan.input = &session_.input();
+  if (response_relay_.start(plan, out.view())) return on_response_relay_end();
+  set_deadline(session_.listener().config.send_timeout, Reason::kClientSendTimeout);
+}
+
+}  // namespace shunt::proxy

@@ -1,0 +1,243 @@
+#include "proxy/service.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "core/log.h"
+#include "core/slab.h"
+#include "proxy/session.h"
+#include "proxy/upstream_pool.h"
+
+namespace shunt::proxy {
+namespace {
+
+using namespace std::chrono_literals;
+
+// How long accepting rests after the kernel refused a descriptor or memory, unless a connection
+// ends before.
+constexpr Duration kAcceptPause = 100ms;
+
+// One listening socket of this worker.
+struct Acceptor {
+  io::Fd fd = -1;
+  ListenerState* listener = nullptr;
+  io::Op accept;
+  bool wanted = true;  // False once removed; it then only waits for its operation.
+};
+
+class ServiceImpl final : public Service, public SessionOwner {
+ public:
+  ServiceImpl(io::Io& io, Metrics& metrics, AccessLog& log, const ServiceLimits& limits)
+      : limits_(limits), context_(io, metrics, log), upstreams_(context_) {
+    context_.upstreams = &upstreams_;
+    bind<&ServiceImpl::resume_accepting>(pause_, *this);
+  }
+
+  ~ServiceImpl() override {
+    SHUNT_ASSERT(idle());
+    if (pause_.armed()) context_.io.cancel(pause_);
+  }
+
+  void use(std::shared_ptr<const Snapshot> snapshot) override;
+  void add_listener(io::Fd fd, uint32_t listener) override;
+  void remove_listener(io::Fd fd) override;
+  bool accepting(io::Fd fd) const override;
+  void drain() override;
+  void stop() override;
+  bool idle() const override;
+  uint32_t connections() const override { return connections_; }
+
+  // SessionOwner
+  Exchange* make_exchange(Session& session) override { return exchanges_.make(context_, session); }
+  void free_exchange(Exchange& exchange) override;
+  void on_session_closed(Session& session) override;
+
+ private:
+  ListenerState& listener_state(const std::string& name);
+  void accept_from(Acceptor& acceptor);
+  void on_accept(Acceptor& acceptor, int32_t result);
+  void open_session(Acceptor& acceptor, io::Fd fd);
+  void drop_finished_acceptors();
+  void pause_accepting();
+  void resume_accepting();
+  bool full() const { return connections_ >= limits_.connections_max; }
+  void drop_unused_generations();
+
+  const ServiceLimits limits_;
+  Context context_;
+  UpstreamPool upstreams_;
+  Slab<Session> sessions_;
+  Slab<Exchange> exchanges_;
+  IntrusiveList<Session> open_;
+  uint32_t connections_ = 0;
+  bool paused_ = false;  // Accepting rests until a connection ends or the pause is over.
+  bool stopped_ = false;
+  Timer pause_;
+  std::vector<std::unique_ptr<ListenerState>> listeners_;
+  std::vector<std::unique_ptr<Acceptor>> acceptors_;
+  std::vector<std::unique_ptr<Generation>> generations_;  // The last is in use.
+};
+
+// --- Configuration ---
+
+void ServiceImpl::use(std::shared_ptr<const Snapshot> snapshot) {
+  auto generation = std::make_unique<Generation>();
+  generation->snapshot = std::move(snapshot);
+  context_.generation = generation.get();
+  generations_.push_back(std::move(generation));
+  const config::Config& config = context_.generation->snapshot->config;
+  for (const auto& state : listeners_) state->index = config::kNone;
+  for (uint32_t i = 0; i < config.listeners.size(); ++i) {
+    ListenerState& state = listener_state(config.listeners[i].name);
+    state.config = config.listeners[i];
+    state.index = i;
+  }
+  drop_unused_generations();
+}
+
+// Found by name, so that sessions keep theirs over reloads. A handful, looked up on reload only.
+ListenerState& ServiceImpl::listener_state(const std::string& name) {
+  for (const auto& state : listeners_) {
+    if (state->config.name == name) return *state;
+  }
+  return *listeners_.emplace_back(std::make_unique<ListenerState>());
+}
+
+void ServiceImpl::drop_unused_generations() {
+  std::erase_if(generations_, [this](const std::unique_ptr<Generation>& generation) {
+    return generation.get() != context_.generation && generation->exchanges == 0;
+  });
+}
+
+// --- Accepting ---
+
+void ServiceImpl::add_listener(io::Fd fd, uint32_t listener) {
+  const config::Config& config = context_.generation->snapshot->config;
+  SHUNT_ASSERT(listener < config.listeners.size());
+  auto acceptor = std::make_unique<Acceptor>();
+  acceptor->fd = fd;
+  acceptor->listener = &listener_state(config.listeners[listener].name);
+  acceptor->accept.owner = this;
+  Acceptor& added = *acceptors_.emplace_back(std::move(acceptor));
+  added.accept.on_done = [](io::Op& op, int32_t result) {
+    auto* service = static_cast<ServiceImpl*>(op.owner);
+    for (const auto& each : service->acceptors_) {
+      if (&each->accept == &op) return service->on_accept(*each, result);
+    }
+  };
+  if (!paused_ && !full()) accept_from(added);
+}
+
+void ServiceImpl::accept_from(Acceptor& acceptor) {
+  if (!acceptor.accept.submitted && acceptor.wanted)
+    context_.io.accept(acceptor.accept, acceptor.fd);
+}
+
+void ServiceImpl::on_accept(Acceptor& acceptor, int32_t result) {
+  if (result >= 0) open_session(acceptor, result);
+  if (!acceptor.wanted) return drop_finished_acceptors();
+  if (result == -EMFILE || result == -ENFILE || result == -ENOBUFS || result == -ENOMEM) {
+    log::warning("accepting pauses: {}", result == -EMFILE || result == -ENFILE
+                                             ? "out of file descriptors"
+                                             : "out of memory");
+    return pause_accepting();
+  }
+  if (full()) return pause_accepting();
+  if (!paused_) accept_from(acceptor);
+}
+
+void ServiceImpl::open_session(Acceptor& acceptor, io::Fd fd) {
+  if (stopped_) return context_.io.close(fd);
+  context_.metrics.connections_accepted.add();
+  context_.metrics.connections_active.add();
+  Session* session = sessions_.make(context_, *this, *acceptor.listener, fd);
+  open_.push_back(*session);
+  ++connections_;
+  ++acceptor.listener->sessions;
+  session->start();
+}
+
+// New clients wait in the listen queue, where nothing is lost, until there is room again.
+void ServiceImpl::pause_accepting() {
+  if (!paused_) context_.metrics.accept_paused.add();
+  paused_ = true;
+  for (const auto& acceptor : acceptors_) context_.io.cancel(acceptor->accept);
+  context_.io.arm(pause_, context_.io.now() + kAcceptPause);
+}
+
+void ServiceImpl::resume_accepting() {
+  if (!paused_) return;
+  if (full()) return context_.io.arm(pause_, context_.io.now() + kAcceptPause);
+  paused_ = false;
+  if (pause_.armed()) context_.io.cancel(pause_);
+  for (const auto& acceptor : acceptors_) accept_from(*acceptor);
+}
+
+void ServiceImpl::remove_listener(io::Fd fd) {
+  for (const auto& acceptor : acceptors_) {
+    if (acceptor->fd != fd || !acceptor->wanted) continue;
+    acceptor->wanted = false;
+    context_.io.cancel(acceptor->accept);
+    break;
+  }
+  drop_finished_acceptors();
+}
+
+// Those without an operation; the others go when theirs has come back.
+void ServiceImpl::drop_finished_acceptors() {
+  std::erase_if(acceptors_, [](const auto& acceptor) {
+    return !acceptor->wanted && !acceptor->accept.submitted;
+  });
+}
+
+bool ServiceImpl::accepting(io::Fd fd) const {
+  return std::ranges::any_of(acceptors_, [fd](const auto& acceptor) { return acceptor->fd == fd; });
+}
+
+// --- Sessions ---
+
+void ServiceImpl::free_exchange(Exchange& exchange) {
+  exchanges_.free(&exchange);
+  if (generations_.size() > 1) drop_unused_generations();
+}
+
+void ServiceImpl::on_session_closed(Session& session) {
+  SHUNT_ASSERT(connections_ > 0);
+  --connections_;
+  --session.listener_state().sessions;
+  IntrusiveList<Session>::remove(session);
+  sessions_.free(&session);
+  context_.metrics.connections_active.subtract();
+  if (paused_ && !full()) resume_accepting();
+}
+
+void ServiceImpl::drain() {
+  context_.draining = true;
+  for (const auto& acceptor : acceptors_) {
+    acceptor->wanted = false;
+    context_.io.cancel(acceptor->accept);
+  }
+  drop_finished_acceptors();
+  open_.each([](Session& session) { session.drain(); });
+  upstreams_.close_idle();
+}
+
+void ServiceImpl::stop() {
+  stopped_ = true;
+  drain();
+  open_.each([](Session& session) { session.stop(); });
+}
+
+bool ServiceImpl::idle() const {
+  return connections_ == 0 && acceptors_.empty() && upstreams_.empty();
+}
+
+}  // namespace
+
+std::unique_ptr<Service> Service::create(io::Io& io, Metrics& metrics, AccessLog& log,
+                                         const ServiceLimits& limits) {
+  return std::make_unique<ServiceImpl>(io, metrics, log, limits);
+}
+
+}  // namespace shunt::proxy

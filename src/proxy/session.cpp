@@ -1,0 +1,272 @@
+#include "proxy/session.h"
+
+#include <poll.h>
+
+#include <algorithm>
+#include <cerrno>
+
+namespace shunt::proxy {
+namespace {
+
+using namespace std::chrono_literals;
+constexpr Duration kLingerTime = 2s;
+constexpr uint32_t kLingerBytes = 1024 * 1024;
+
+}  // namespace
+
+Session::Session(Context& context, SessionOwner& owner, ListenerState& listener, io::Fd fd)
+    : context_(context), owner_(owner), listener_(listener), fd_(fd) {
+  io::bind<&Session::on_receive>(receive_, *this);
+  io::bind<&Session::on_ready>(ready_, *this);
+  bind<&Session::on_timer>(timer_, *this);
+}
+
+Session::~Session() {
+  SHUNT_ASSERT(exchange_ == nullptr);
+  SHUNT_ASSERT(!timer_.armed());
+}
+
+void Session::start() {
+  client_ = context_.io.peer_address(fd_);
+  const std::string text = client_.is_ip() ? client_.ip().to_string() : "unknown";
+  client_ip_size_ = static_cast<uint8_t>(std::min(text.size(), client_ip_.size()));
+  std::copy_n(text.data(), client_ip_size_, client_ip_.data());
+  set_deadline(context_.io.now() + listener_.config.header_timeout);
+  read_more();
+}
+
+HeadLimits Session::head_limits() const {
+  return {listener_.config.request_line_max, listener_.config.header_max,
+          listener_.config.header_count_max};
+}
+
+bool Session::may_keep_alive() const {
+  const uint32_t limit = listener_.config.keep_alive_requests;
+  return !context_.draining && !client_ended_ && listener_.index != config::kNone &&
+         (limit == 0 || requests_ < limit);
+}
+
+void Session::set_deadline(Instant deadline) {
+  context_.io.arm(timer_, deadline);
+}
+
+void Session::enter(Phase target) {
+  const bool allowed = target == Phase::kTerminating ||
+                       (phase_ == Phase::kReading && target == Phase::kExchange) ||
+                       (phase_ == Phase::kExchange && target == Phase::kReading) ||
+                       (phase_ == Phase::kExchange && target == Phase::kLingering);
+  SHUNT_ASSERT(allowed);
+  SHUNT_ASSERT(phase_ != Phase::kTerminating);
+  phase_ = target;
+}
+
+// --- Receiving ---
+
+// The beginning of a head waits in the input: the rest goes behind it, without a second buffer.
+void Session::read_more() {
+  if (receive_.submitted || ready_.submitted) return;
+  if (input_.empty()) {
+    input_.release(context_.io, context_.blocks);
+    context_.io.recv(receive_, fd_);
+  } else {
+    context_.io.poll(ready_, fd_, POLLIN | POLLRDHUP);
+  }
+}
+
+void Session::watch_client() {
+  SHUNT_ASSERT(phase_ == Phase::kExchange);
+  if (receive_.submitted || client_ended_ || next_input_.holds_memory()) return;
+  context_.io.recv(receive_, fd_);
+}
+
+void Session::on_receive(int32_t result) {
+  if (result > 0 && phase_ != Phase::kReading && phase_ != Phase::kExchange) {
+    context_.io.release(receive_.buffer);
+  }
+  switch (phase_) {
+    case Phase::kReading:
+      if (result <= 0) return terminate(false);
+      input_.adopt(receive_.buffer);
+      return process_input();
+    case Phase::kExchange:
+      if (result < 0) return exchange_->on_client_gone(Reason::kClientReset);
+      // A client may close its direction and still wait for the answer (RFC 9112 §9.6 knows
+      // half-closed connections).
+      if (result == 0) client_ended_ = true;
+      if (result > 0) next_input_.adopt(receive_.buffer);
+      return;
+    case Phase::kLingering:
+      return result > 0 ? discard() : terminate(false);
+    case Phase::kTerminating:
+      return join();
+  }
+}
+
+void Session::on_ready(int32_t) {
+  if (phase_ == Phase::kTerminating) return join();
+  if (phase_ == Phase::kLingering) return discard();
+  if (phase_ == Phase::kExchange) return;  // The head was refused while more of it was awaited.
+  const std::span<char> room = input_.room(context_.io, context_.blocks);
+  const int64_t received = context_.io.recv_now(fd_, room.data(), room.size());
+  if (received == -EAGAIN) return read_more();
+  if (received <= 0) return terminate(false);
+  input_.filled(static_cast<size_t>(received));
+  process_input();
+}
+
+// --- Requests ---
+
+void Session::process_input() {
+  SHUNT_ASSERT(!processing_);
+  processing_ = true;
+  while (phase_ == Phase::kReading && process_head()) {
+  }
+  processing_ = false;
+  if (phase_ == Phase::kTerminating) join();
+}
+
+// One head, if it is complete. False if more bytes are needed first.
+bool Session::process_head() {
+  if (input_.empty()) {
+    if (client_ended_) {
+      terminate(false);
+    } else {
+      read_more();
+    }
+    return false;
+  }
+  const HeadLimits limits = head_limits();
+  switch (scanner_.scan(input_.view(), limits)) {
+    case Scan::kIncomplete:
+      if (!head_begun_) set_deadline(context_.io.now() + listener_.config.header_timeout);
+      head_begun_ = true;
+      read_more();
+      return false;
+    case Scan::kReject:
+      refuse(Reason::kBadRequest, scanner_.reject());
+      return true;
+    case Scan::kComplete:
+      break;
+  }
+  const uint32_t offset = scanner_.skipped();
+  RequestHead& head = context_.request_head;
+  const auto rejected =
+      parse_request(input_.view().substr(offset, scanner_.head_size()), limits, head);
+  if (rejected) {
+    refuse(Reason::kBadRequest, *rejected);
+    return true;
+  }
+  ++requests_;
+  enter(Phase::kExchange);
+  exchange_ = owner_.make_exchange(*this);
+  exchange_->begin(head, offset);
+  return true;
+}
+
+void Session::refuse(Reason reason, Reject reject) {
+  enter(Phase::kExchange);
+  exchange_ = owner_.make_exchange(*this);
+  exchange_->begin_refused(reason, reject);
+}
+
+void Session::on_exchange_end(Exchange& exchange, size_t used, Afterwards afterwards) {
+  SHUNT_ASSERT(exchange_ == &exchange);
+  exchange_ = nullptr;
+  owner_.free_exchange(exchange);
+  input_.consume(used);
+  switch (afterwards) {
+    case Afterwards::kClose:
+      return terminate(false);
+    case Afterwards::kReset:
+      return terminate(true);
+    case Afterwards::kLinger:
+      return linger();
+    case Afterwards::kKeepAlive:
+      break;
+  }
+  if (input_.empty()) {
+    input_.release(context_.io, context_.blocks);
+    input_.take_over(next_input_);
+  }
+  SHUNT_ASSERT(!next_input_.holds_memory());
+  scanner_ = HeadScanner(true);
+  head_begun_ = false;
+  enter(Phase::kReading);
+  set_deadline(context_.io.now() + listener_.config.keep_alive_timeout);
+  if (!processing_) process_input();
+}
+
+// --- Closing ---
+
+// The client may be sending still. Closing now would reset the connection and take the answer with
+// it (RFC 9112 §9.6), so the end of our direction goes first and what comes is read away for a
+// while.
+void Session::linger() {
+  enter(Phase::kLingering);
+  input_.release(context_.io, context_.blocks);
+  next_input_.release(context_.io, context_.blocks);
+  context_.io.shutdown_write(fd_);
+  set_deadline(context_.io.now() + kLingerTime);
+  discard();
+}
+
+void Session::discard() {
+  if (receive_.submitted || ready_.submitted) return;
+  std::span<char> scratch = context_.body_scratch;
+  while (lingered_bytes_ < kLingerBytes) {
+    const int64_t received = context_.io.recv_now(fd_, scratch.data(), scratch.size());
+    if (received == -EAGAIN) return context_.io.poll(ready_, fd_, POLLIN | POLLRDHUP);
+    if (received <= 0) return terminate(false);
+    lingered_bytes_ += static_cast<uint32_t>(received);
+  }
+  terminate(false);
+}
+
+void Session::on_timer() {
+  switch (phase_) {
+    case Phase::kReading:
+      if (input_.empty()) return terminate(false);
+      return refuse(Reason::kRequestHeaderTimeout,
+                    {408, "the request head did not arrive in time"});
+    case Phase::kExchange:
+      return exchange_->on_deadline();
+    case Phase::kLingering:
+      return terminate(false);
+    case Phase::kTerminating:
+      return;
+  }
+}
+
+void Session::drain() {
+  if (phase_ == Phase::kReading && input_.empty()) terminate(false);
+}
+
+void Session::stop() {
+  if (phase_ == Phase::kTerminating) return;
+  if (exchange_ != nullptr) return exchange_->abort(Reason::kShutdown);
+  terminate(false);
+}
+
+void Session::terminate(bool reset) {
+  enter(Phase::kTerminating);
+  reset_ = reset;
+  if (timer_.armed()) context_.io.cancel(timer_);
+  if (receive_.submitted) context_.io.cancel(receive_);
+  if (ready_.submitted) context_.io.cancel(ready_);
+  join();
+}
+
+void Session::join() {
+  SHUNT_ASSERT(exchange_ == nullptr);
+  if (processing_ || receive_.submitted || ready_.submitted) return;
+  input_.release(context_.io, context_.blocks);
+  next_input_.release(context_.io, context_.blocks);
+  if (reset_) {
+    context_.io.close_reset(fd_);
+  } else {
+    context_.io.close(fd_);
+  }
+  owner_.on_session_closed(*this);
+}
+
+}  // namespace shunt::proxy

@@ -1,0 +1,121 @@
+// One client connection speaking HTTP/1: reads request heads, hands each to an exchange, keeps the
+// order of pipelined requests (the next head is not looked at before the answer to the last is
+// out), and closes. Owned by the service; used on the worker's thread only.
+//
+//   kReading ──head complete──→ kExchange ──answered──→ kReading … or kLingering → kTerminating →
+//   freed
+//
+// Closing is terminate() → join() → close: nothing is freed while the loop may still complete one
+// of its operations.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <string_view>
+
+#include "core/intrusive_list.h"
+#include "proxy/context.h"
+#include "proxy/exchange.h"
+#include "proxy/http_parser.h"
+#include "proxy/input.h"
+
+namespace shunt::proxy {
+
+class Session;
+
+// A listener as its sessions see it; owned by the service, follows the listener's name over
+// reloads.
+struct ListenerState {
+  config::Listener config;
+  uint32_t index =
+      config::kNone;  // In the snapshot in use; kNone once it is gone from the configuration.
+  uint32_t sessions = 0;
+};
+
+// What the service does for its sessions.
+class SessionOwner {
+ public:
+  virtual Exchange* make_exchange(Session& session) = 0;
+  virtual void free_exchange(Exchange& exchange) = 0;
+  // The session has closed its descriptor and is freed by this call.
+  virtual void on_session_closed(Session& session) = 0;
+
+ protected:
+  ~SessionOwner() = default;
+};
+
+class Session : public ListNode<> {
+ public:
+  Session(Context& context, SessionOwner& owner, ListenerState& listener, io::Fd fd);
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+  ~Session();
+
+  void start();
+  // Ends an idle connection now, a busy one after its answer.
+  void drain();
+  void stop();
+
+  // --- For the exchange ---
+  io::Fd fd() const { return fd_; }
+  Input& input() { return input_; }            // Begins with the request of the exchange.
+  Input& next_input() { return next_input_; }  // What arrived behind it meanwhile.
+  const ListenerState& listener() const { return listener_; }
+  ListenerState& listener_state() { return listener_; }  // For the service.
+  const SocketAddress& client() const { return client_; }
+  std::string_view client_ip() const { return {client_ip_.data(), client_ip_size_}; }
+  HeadLimits head_limits() const;
+  bool may_keep_alive() const;  // But for what the request itself says.
+  void set_deadline(Instant deadline);
+  // The request has been read to its end, all that has arrived is used up: watches the client while
+  // the answer is awaited.
+  void watch_client();
+  // The exchange is over and has no operation left; it is freed by this call. `used`: bytes of
+  // input() it took.
+  void on_exchange_end(Exchange& exchange, size_t used, Afterwards afterwards);
+
+ private:
+  enum class Phase : uint8_t { kReading, kExchange, kLingering, kTerminating };
+
+  void read_more();
+  void on_receive(int32_t result);
+  void on_ready(int32_t result);
+  void on_received_end(int32_t result);
+  void process_input();
+  bool process_head();
+  void refuse(Reason reason, Reject reject);
+  void linger();
+  void discard();
+  void on_timer();
+  void enter(Phase target);
+  void terminate(bool reset);
+  void join();
+
+  // Constant after construction.
+  Context& context_;
+  SessionOwner& owner_;
+  ListenerState& listener_;
+  const io::Fd fd_;
+
+  Phase phase_ = Phase::kReading;
+  bool processing_ =
+      false;  // Inside process_input(): ends are left to it, so that pipelining does not recurse.
+  bool head_begun_ = false;    // Some of the next head is here: its deadline runs.
+  bool client_ended_ = false;  // The client has closed its direction.
+  bool reset_ = false;
+  uint32_t requests_ = 0;
+  uint32_t lingered_bytes_ = 0;
+  Exchange* exchange_ = nullptr;
+  io::RecvOp receive_;  // Into next_input_ during an exchange, else into input_.
+  io::Op ready_;
+  Timer timer_;
+  HeadScanner scanner_{true};
+  Input input_;
+  Input next_input_;
+  SocketAddress client_;
+  std::array<char, 46> client_ip_;
+  uint8_t client_ip_size_ = 0;
+};
+
+}  // namespace shunt::proxy
