@@ -1,4 +1,5 @@
-// What "the same content" means for a pool: the part of a request that decides about cache locality.
+// What "the same content" means for a pool: the part of a request that decides about cache
+// locality.
 #pragma once
 
 #include <cstdint>
@@ -10,11 +11,12 @@
 
 namespace shunt::rules {
 
-// The key's text for explain and the access log ("/img/a.png"); empty if the request has no such part.
+// The key's text for explain and the access log ("/img/a.png"); empty if the request has no such
+// part.
 std::string locality_text(const config::LocalityKey& key, const RequestView& request);
 
-// Its 64-bit hash, allocation-free: equal for equal texts (the source hashes as its folded address). Fixed key, so that
-// two directors agree.
+// Its 64-bit hash, allocation-free: equal for equal texts (the source hashes as its folded
+// address). Fixed key, so that two directors agree.
 uint64_t locality_hash(const config::LocalityKey& key, const RequestView& request);
 
 }  // namespace shunt::rules

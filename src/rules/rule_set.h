@@ -1,6 +1,7 @@
-// The rules compiled: a host table, a path trie and one RE2::Set give candidate rules, and the first (lowest) candidate
-// whose other conditions hold wins, so the cost of a request does not grow with the number of rules.
-// Immutable after compile; one instance serves all workers, each with a Scratch of its own.
+// The rules compiled: a host table, a path trie and one RE2::Set give candidate rules, and the
+// first (lowest) candidate whose other conditions hold wins, so the cost of a request does not grow
+// with the number of rules. Immutable after compile; one instance serves all workers, each with a
+// Scratch of its own.
 #pragma once
 
 #include <cstdint>
@@ -20,9 +21,9 @@ inline constexpr uint32_t kNoRule = UINT32_MAX;
 
 // One line of `shunt explain`: what became of one rule, in the order of the file.
 struct Step {
-  uint32_t rule = 0;     // Index into the rules compiled.
+  uint32_t rule = 0;  // Index into the rules compiled.
   bool matched = false;
-  std::string why;       // "host: \"a.example.com\" is not \"*.example.org\"", "always matches", …
+  std::string why;  // "host: \"a.example.com\" is not \"*.example.org\"", "always matches", …
 };
 
 class RuleSet {
@@ -41,19 +42,24 @@ class RuleSet {
     std::unique_ptr<Data> data_;
   };
 
-  // Patterns that RE2 refuses become errors at their rule's place, rules that can never match become warnings. `rules` and
-  // `listeners` must outlive the set. Never null; with errors in `diagnostics` it must not be used.
+  // Patterns that RE2 refuses become errors at their rule's place, rules that can never match
+  // become warnings. `rules` and `listeners` must outlive the set. Never null; with errors in
+  // `diagnostics` it must not be used.
   static std::unique_ptr<const RuleSet> compile(std::span<const config::Rule> rules,
                                                 std::span<const config::Listener> listeners,
                                                 Diagnostics& diagnostics);
   virtual ~RuleSet() = default;
 
-  // Index of the first rule that matches, or kNoRule. Allocates nothing once `scratch` has warmed up.
+  // Index of the first rule that matches, or kNoRule. Allocates nothing once `scratch` has warmed
+  // up.
   virtual uint32_t match(const RequestView& request, Scratch& scratch) const = 0;
 
-  // Every rule up to and including the first that matches, with the reason. Decides as match() does (a test holds them
-  // equal) but by evaluating each rule on its own.
+  // Every rule up to and including the first that matches, with the reason. Decides as match() does
+  // (a test holds them equal) but by evaluating each rule on its own.
   virtual std::vector<Step> explain(const RequestView& request) const = 0;
+
+ private:
+  class Compiled;  // The one implementation.
 };
 
 }  // namespace shunt::rules

@@ -1,0 +1,66 @@
+// Regex on RE2, and the literals a pattern needs, as RE2's own prefilter finds them. Pure, any
+// thread.
+#include "rules/regex.h"
+
+#include <re2/filtered_re2.h>
+#include <re2/re2.h>
+
+#include "rules/regex_options.h"
+
+namespace shunt::rules {
+namespace {
+
+class Re2Regex final : public Regex {
+ public:
+  explicit Re2Regex(std::string_view pattern)
+      : re2_(re2::StringPiece(pattern.data(), pattern.size()), regex_options()) {}
+
+  const re2::RE2& re2() const { return re2_; }
+
+  bool search(std::string_view text) const override {
+    return re2::RE2::PartialMatch(re2::StringPiece(text.data(), text.size()), re2_);
+  }
+  const std::string& pattern() const override { return re2_.pattern(); }
+
+ private:
+  re2::RE2 re2_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<const Regex>> Regex::parse(std::string_view pattern) {
+  auto regex = std::make_unique<const Re2Regex>(pattern);
+  if (!regex->re2().ok()) return fail(regex->re2().error());
+  return regex;
+}
+
+std::vector<std::vector<std::string>> required_literals(std::string_view pattern) {
+  constexpr int kLiteralMin = 2;  // Bytes; shorter ones are in nearly every path.
+  constexpr size_t kAlternativeMax = 16;
+
+  re2::FilteredRE2 filter(kLiteralMin);
+  int id = 0;
+  const re2::StringPiece piece(pattern.data(), pattern.size());
+  if (filter.Add(piece, regex_options(), &id) != re2::RE2::NoError) return {};
+  std::vector<std::string> literals;
+  filter.Compile(&literals);
+  std::vector<int> potential;
+  filter.AllPotentials({}, &potential);
+  if (literals.empty() || !potential.empty()) return {};
+
+  // A literal without which the pattern is out even if all others are there is needed by itself.
+  std::vector<std::vector<std::string>> result;
+  for (size_t left_out = 0; left_out < literals.size(); ++left_out) {
+    std::vector<int> present;
+    for (size_t i = 0; i < literals.size(); ++i) {
+      if (i != left_out) present.push_back(static_cast<int>(i));
+    }
+    filter.AllPotentials(present, &potential);
+    if (potential.empty()) result.push_back({literals[left_out]});
+  }
+  // The condition is a monotone formula that the empty set does not fulfil, so it needs one of all.
+  if (result.empty() && literals.size() <= kAlternativeMax) result.push_back(std::move(literals));
+  return result;
+}
+
+}  // namespace shunt::rules
