@@ -71,7 +71,7 @@ bool HeadScanner::skip_empty_line(std::string_view bytes) {
 bool HeadScanner::scan_start(std::string_view bytes, const HeadLimits& limits) {
   for (; position_ < bytes.size(); ++position_) {
     const uint32_t offset = position_ - skipped_;
-    if (offset > limits.line_max) return refuse(414, "the start line is too long");
+    if (offset >= limits.line_max) return refuse(414, "the start line is too long");
     const char c = bytes[position_];
     if (request_ && is_class(c, character::kToken)) continue;
     if (request_ && (c != ' ' || offset == 0))
