@@ -64,8 +64,8 @@ class Re2RegexSet final : public RegexSet {
 
 }  // namespace
 
-std::unique_ptr<RegexSet> RegexSet::create() {
-  return std::make_unique<Re2RegexSet>();
+std::unique_ptr<RegexSet> RegexSet::create(int64_t memory_max) {
+  return std::make_unique<Re2RegexSet>(memory_max);
 }
 
 }  // namespace shunt::rules
