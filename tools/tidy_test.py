@@ -36,6 +36,15 @@ class FileRules(unittest.TestCase):
          "struct A {\n" + "  void f() { g(); }\n" * 100 + "};\n", []),
         ("a long table", tidy.check_function_length, "src/core/a.cpp",
          "constexpr A kTable[] = {\n" + "  {1, 2},\n" * 100 + "};\n", []),
+        ("a long table in a short test", tidy.check_function_length, "tests/unit/core/a_test.cpp",
+         "BOOST_AUTO_TEST_CASE(a) {\n  const struct {\n int x;\n } cases[] = {\n" + "  {1},\n" * 100 +
+         "  };\n  f();\n}\n", []),
+        ("a short table in a long test", tidy.check_function_length, "tests/unit/core/a_test.cpp",
+         "BOOST_AUTO_TEST_SUITE(s)\n\nBOOST_AUTO_TEST_CASE(a) {\n  int cases[] = {\n  {1},\n  };\n" + "  f();\n" * 70 +
+         "}\n", [(3, "function-length")]),
+        ("a table of one function is not another's", tidy.check_function_length, "src/core/a.cpp",
+         "void f() {\n  int t[] = {\n" + "  1,\n" * 100 + "  };\n}\nvoid g() {\n" + "  f();\n" * 70 + "}\n",
+         [(105, "function-length")]),
         ("a long enum", tidy.check_function_length, "src/core/a.h", "enum class A {\n" + "  kB,\n" * 100 + "};\n", []),
         ("braces in literals and comments", tidy.check_function_length, "src/core/a.cpp",
          "void f() {\n  g('{', \"{\", R\"({)\"); // {\n}\n" + "int x;\n" * 100, []),
@@ -44,7 +53,7 @@ class FileRules(unittest.TestCase):
 
         ("a header as it should be", tidy.check_purpose, "src/core/a.h", "// What.\n// Who.\n#pragma once\n", []),
         ("no comment", tidy.check_purpose, "src/core/a.cpp", "int x;\n", [(1, "purpose")]),
-        ("an essay", tidy.check_purpose, "src/core/a.cpp", "// a\n" * 13, [(1, "purpose")]),
+        ("an essay", tidy.check_purpose, "src/core/a.cpp", "// a\n" * 17, [(1, "purpose")]),
         ("no guard", tidy.check_purpose, "src/core/a.h", "// What.\nint x;\n", [(1, "pragma-once")]),
         ("a late guard", tidy.check_purpose, "src/core/a.h", "// What.\n#include <x>\n#pragma once\n",
          [(2, "pragma-once")]),
@@ -91,6 +100,7 @@ class FileRules(unittest.TestCase):
         ("a sleep in a test", tidy.check_bans, "tests/e2e/test_a.py", "time.sleep(1)\n", [(1, "ban")]),
         ("a sleep spoken of in Python", tidy.check_bans, "tests/e2e/test_a.py",
          '"""no time.sleep,\nreally"""\nx = "time.sleep"  # time.sleep\n', []),
+        ("a number that may be none", tidy.check_bans, "src/io/a.cpp", "int x = std::atoi(text);\n", [(1, "ban")]),
         ("an exception", tidy.check_bans, "src/core/a.cpp", "throw 1;\n", [(1, "ban")]),
         ("assert", tidy.check_bans, "src/core/a.cpp", "assert(x);\nstatic_assert(y);\nSHUNT_ASSERT(z);\n",
          [(1, "ban")]),
