@@ -91,7 +91,7 @@ class StrictReader {
     for (int i = 9; i < 12; ++i) {
       if (!digit(line[static_cast<size_t>(i)])) return broken("status");
     }
-    out_.message.status = std::atoi(line.substr(9, 3).c_str());
+    out_.message.status = (line[9] - '0') * 100 + (line[10] - '0') * 10 + (line[11] - '0');
     if (!read_fields(out_.message.fields)) return out_;
     const int status = out_.message.status;
     const bool framed = !out_.message.all("transfer-encoding").empty() ||
