@@ -1,8 +1,10 @@
-// The servers of one pool or service with the scheduler over them: the one place where scheduling state lives, shared by
-// all workers (so that rr over two workers stays one rr) behind a lock that is held for one decision.
+// The servers of one pool or service with the scheduler over them: the one place where scheduling
+// state lives, shared by all workers (so that rr over two workers stays one rr) behind a lock that
+// is held for one decision.
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,21 +15,28 @@
 
 namespace shunt::sched {
 
-// How a connection counts while it is bound to a server (IPVS: activeconns, inactconns). A request in flight is active.
+// How a connection counts while it is bound to a server (IPVS: activeconns, inactconns). A request
+// in flight is active.
 enum class Counted : uint8_t { kActive, kInactive };
 
 class ServerSet {
  public:
-  // `scheduler`: a name of registry.h ("wlc"); `flags`: "sh-port", "sh-fallback", "mh-port", "mh-fallback".
-  // The error names the known ones.
+  // `scheduler`: a name of registry.h ("wlc"); `flags`: "sh-port", "sh-fallback", "mh-port",
+  // "mh-fallback". The error names the known ones. `seed` makes random choices repeatable; unset:
+  // the system's randomness.
   static Result<std::unique_ptr<ServerSet>> create(std::string_view scheduler,
-                                                   const std::vector<std::string>& flags);
+                                                   const std::vector<std::string>& flags,
+                                                   std::optional<uint64_t> seed = {});
   virtual ~ServerSet() = default;
 
-  // Lists a server at the front, as the kernel does. A removed server with the same name and address that still has
-  // connections comes back with its counts. The pointer is good until the server is removed and its last connection unbound.
+  // Lists a server at the front, as the kernel does. A removed server with the same name and
+  // address that still has connections comes back with its counts. The pointer is good until the
+  // server is removed and its last connection unbound.
   virtual Result<Server*> add(const ServerSpec& spec) = 0;
+  // In place: the position in the list and the connections stay. Changed thresholds decide anew
+  // about the overload.
   virtual Result<void> edit(Server& server, int32_t weight, uint32_t upper, uint32_t lower) = 0;
+  // Takes a listed server off the list. Its connections go on counting until they are unbound.
   virtual void remove(Server& server) = 0;
   // ipvsadm -E: replaces the scheduler; counts stay, scheduler state starts anew.
   virtual Result<void> change_scheduler(std::string_view scheduler,
@@ -36,6 +45,8 @@ class ServerSet {
 
   // Decides, and counts the new connection on the chosen server. Null: no server (none eligible).
   virtual Server* schedule(const Flow& flow, Counted as) = 0;
+  // Counts a connection that something else than the scheduler has placed (persistence).
+  virtual void bind(Server& server, Counted as) = 0;
   // The same connection changes how it counts.
   virtual void move(Server& server, Counted from, Counted to) = 0;
   // The connection is gone. May free a removed server.
