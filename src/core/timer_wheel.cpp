@@ -40,8 +40,15 @@ uint64_t TimerWheel::tick_of(Instant deadline) const {
   return ns <= 0 ? 0 : static_cast<uint64_t>((ns - 1) / kTickNs + 1);
 }
 
+Instant TimerWheel::instant_of(uint64_t tick) const {
+  return start_ + Duration(static_cast<int64_t>(tick) * kTickNs);
+}
+
 void TimerWheel::arm(Timer& timer, Instant deadline) {
   SHUNT_ASSERT(timer.on_fire != nullptr);
+  // What has passed is due in the next tick, and written down so: a coarser wheel places by the
+  // deadline again.
+  if (tick_of(deadline) <= horizon_) deadline = instant_of(horizon_ + 1);
   const bool later = deadline >= timer.deadline;
   timer.deadline = deadline;
   if (timer.armed()) {
@@ -50,7 +57,7 @@ void TimerWheel::arm(Timer& timer, Instant deadline) {
   } else {
     ++armed_;
   }
-  place(timer, std::max(tick_of(deadline), horizon_ + 1));
+  place(timer, tick_of(deadline));
 }
 
 void TimerWheel::cancel(Timer& timer) {
@@ -80,8 +87,7 @@ void TimerWheel::advance(Instant now) {
 
 Instant TimerWheel::next() const {
   const uint64_t tick = armed_ == 0 ? kNoTick : next_tick();
-  if (tick == kNoTick) return kNever;
-  return start_ + Duration(static_cast<int64_t>(tick) * kTickNs);
+  return tick == kNoTick ? kNever : instant_of(tick);
 }
 
 void TimerWheel::place(Timer& timer, uint64_t tick) {
@@ -119,7 +125,7 @@ void TimerWheel::run_slot(int level) {
     Timer& timer = timers.pop_front();
     const uint64_t due = tick_of(timer.deadline);
     if (due > tick_ || level > 0) {
-      place(timer, std::max(due, tick_));
+      place(timer, due);
       continue;
     }
     --armed_;

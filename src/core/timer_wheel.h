@@ -32,7 +32,8 @@ class TimerWheel {
  public:
   explicit TimerWheel(Instant start);
 
-  // Arms or moves `timer`. Fires at the first advance() to `deadline` or later, up to one tick (1 ms) late.
+  // Arms or moves `timer`. Fires at the first advance() to `deadline` or later, up to one tick (1 ms) late; a deadline
+  // that has passed becomes the next tick.
   void arm(Timer& timer, Instant deadline);
   void cancel(Timer& timer);
 
@@ -49,6 +50,7 @@ class TimerWheel {
 
   static constexpr uint64_t kNoTick = UINT64_MAX;
 
+  Instant instant_of(uint64_t tick) const;
   uint64_t tick_of(Instant deadline) const;  // Rounded up: a timer never fires early.
   void place(Timer& timer, uint64_t tick);
   uint64_t next_tick() const;
