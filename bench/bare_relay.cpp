@@ -49,9 +49,23 @@ struct Direction {
   std::vector<char> unsent;  // Copied directions: what the receiver did not take yet.
 };
 
+struct Session;
+
+// What an event points to: which side of which session became ready.
+struct End {
+  Session* session;
+  bool is_origin;
+};
+
 // A client connection and its origin connection. `client` is -1 while the origin connection is kept
 // for the next.
 struct Session {
+  Session() = default;
+  Session(const Session&) = delete;  // Events point into it.
+  Session& operator=(const Session&) = delete;
+
+  End client_end{this, false};
+  End origin_end{this, true};
   int client = -1;
   int origin = -1;
   Direction request;
@@ -132,7 +146,7 @@ class Relay {
         epoll_(epoll_create1(EPOLL_CLOEXEC)),
         listener_(bench::listen_loopback(options.listen_port)) {
     if (epoll_ < 0) bench::fail("epoll_create1");
-    bench::watch_listener(epoll_, listener_, {.u64 = 0});
+    bench::watch_listener(epoll_, listener_, {.ptr = nullptr});
   }
 
   [[noreturn]] void run() {
@@ -146,25 +160,22 @@ class Relay {
   }
 
  private:
-  // The event's data is the session's address; the lowest bit set means its origin side; 0 is the
-  // listener.
-  static constexpr uint64_t kOriginSide = 1;
-
+  // The event's data is the End that became ready, or null for the listener.
   void dispatch(const epoll_event& event) {
-    if (event.data.u64 == 0) {
+    if (event.data.ptr == nullptr) {
       accept_all();
       return;
     }
-    Session& session = *reinterpret_cast<Session*>(event.data.u64 & ~kOriginSide);
-    const bool origin_side = (event.data.u64 & kOriginSide) != 0;
+    const End& ready = *static_cast<const End*>(event.data.ptr);
+    Session& session = *ready.session;
     if (session.dead) return;
     const bool readable = (event.events & ~uint32_t{EPOLLOUT}) != 0;
     if (session.client < 0) {  // A kept connection has nothing to say but goodbye.
       if (readable) end_kept(session);
       return;
     }
-    Direction& incoming = origin_side ? session.answer : session.request;
-    Direction& outgoing = origin_side ? session.request : session.answer;
+    Direction& incoming = ready.is_origin ? session.answer : session.request;
+    Direction& outgoing = ready.is_origin ? session.request : session.answer;
     Flow flow = Flow::kWaiting;
     if (readable) {
       incoming.hung_up = bench::hung_up(event.events);
@@ -175,7 +186,7 @@ class Relay {
     }
     if (flow == Flow::kEnded) {
       end(session);
-    } else if (options_.one_answer && origin_side && readable && !has_unsent(session.answer)) {
+    } else if (options_.one_answer && ready.is_origin && readable && !has_unsent(session.answer)) {
       keep(session);
     }
   }
@@ -187,7 +198,7 @@ class Relay {
       Session& session = kept_.empty() ? open_session() : reuse_session();
       session.client = session.request.from = session.answer.to = client;
       session.request.hung_up = false;
-      bench::watch(epoll_, client, {.ptr = &session});
+      bench::watch(epoll_, client, {.ptr = &session.client_end});
     }
   }
 
@@ -197,8 +208,7 @@ class Relay {
         bench::connect_loopback(options_.origin_port);
     if (options_.splice_requests) open_pipe(session.request);
     if (options_.splice_answers) open_pipe(session.answer);
-    bench::watch(epoll_, session.origin,
-                 {.u64 = reinterpret_cast<uint64_t>(&session) | kOriginSide});
+    bench::watch(epoll_, session.origin, {.ptr = &session.origin_end});
     return session;
   }
 

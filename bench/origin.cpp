@@ -32,7 +32,8 @@ struct Request {
 };
 
 bool equal_ignoring_case(std::string_view left, std::string_view right) {
-  return left.size() == right.size() && strncasecmp(left.data(), right.data(), left.size()) == 0;
+  const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; };
+  return std::ranges::equal(left, right, {}, lower, lower);
 }
 
 void read_target(std::string_view line, Request& request) {

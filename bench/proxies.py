@@ -216,7 +216,7 @@ class Floor(Proxy):
 
     def missing(self, build: Path) -> str | None:
         program = build / "bench" / self.program
-        return None if program.exists() else f"{program} does not exist: ./dev build"
+        return None if program.exists() else f"{program} does not exist: ./dev bench builds it"
 
     def command(self, row: Row, place: Place) -> list[str]:
         command = [str(place.build / "bench" / self.program)]

@@ -169,7 +169,7 @@ def check_machine(options: argparse.Namespace) -> list[Proxy]:
     if not shutil.which("wrk"):
         raise BenchError("wrk is not installed: apt-get install wrk")
     if not (options.build / "bench" / "origin").exists():
-        raise BenchError(f"{options.build}/bench/origin does not exist: run ./dev build")
+        raise BenchError(f"{options.build}/bench/origin does not exist: ./dev bench builds it")
     proxies = []
     for proxy in PROXIES:
         if proxy.name in options.proxies:
