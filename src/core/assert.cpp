@@ -1,3 +1,5 @@
+// Where a failed assertion ends. Prints with the C library only: the process may be in any state.
+// Any thread.
 #include "core/assert.h"
 
 #include <cstdio>

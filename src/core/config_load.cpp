@@ -12,6 +12,7 @@
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <tuple>
 
 #include "core/config_load_parts.h"
 
@@ -128,9 +129,9 @@ class Loader {
     std::vector<Entry> entries;
     for (const auto& [name, node] : pools) entries.push_back({name.str(), &node});
     // toml++ sorts by name; messages and indexes follow the file.
-    std::ranges::stable_sort(entries, {}, [](const Entry& entry) {
+    std::ranges::sort(entries, {}, [](const Entry& entry) {
       const toml::source_position& begin = entry.node->source().begin;
-      return std::pair(begin.line, begin.column);
+      return std::tuple(begin.line, begin.column, entry.name);
     });
     for (const Entry& entry : entries) {
       if (const toml::table* pool = entry.node->as_table()) {

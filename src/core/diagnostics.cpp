@@ -122,8 +122,9 @@ std::vector<const Diagnostic*> Diagnostics::sorted() const {
   std::vector<const Diagnostic*> order;
   order.reserve(all_.size());
   for (const Diagnostic& one : all_) order.push_back(&one);
-  std::ranges::stable_sort(order, {}, [](const Diagnostic* one) {
-    return std::tuple(one->place.file, one->place.line, one->place.column);
+  std::ranges::sort(order, {}, [](const Diagnostic* one) {
+    // The address last, so that problems of one place keep the order in which they were found.
+    return std::tuple(one->place.file, one->place.line, one->place.column, one);
   });
   return order;
 }

@@ -45,6 +45,7 @@ BOOST_AUTO_TEST_CASE(errors_are_placed_and_the_rest_is_read) {
        farm + "[global]\ncpu_affinity = [ 1, x,\n  2,\n 3 ]\nworkers = \"1\"\n",
        {"7:21", "10:11"}},
       {"two headers", farm + "[[rule]\n[[test]\n", {"6:8", "7:8"}},
+      {"headers that toml++ asserts about", farm + "[[.x]]\n[[[y]]]\n[[=\n", {"6:3", "7:3", "8:3"}},
       {"a key twice", farm + "retries = 1\nretries = 2\n", {"7:11"}},
       {"a table twice", farm + "[global]\n[global]\nworkers = 1\n", {"7:1"}},
       {"a string that ends with the line",
