@@ -161,8 +161,7 @@ class Shunt:
         except subprocess.TimeoutExpired:
             self.kill()
             raise AssertionError(f"still running after signal {number}; killed. Log:\n{self.log()}") from None
-        self._stdout.close()
-        self._stderr.close()
+        self._close_logs()
         if ended != exit_code or CRASHES.search(self.log()):
             raise AssertionError(f"exit code {ended}, expected {exit_code}. Log:\n{self.log()}")
 
@@ -170,6 +169,11 @@ class Shunt:
         if self.running():
             self.process.kill()
         self.process.wait()
+        self._close_logs()
+
+    def _close_logs(self):
+        self._stdout.close()
+        self._stderr.close()
 
 
 class ShuntTest(unittest.TestCase):

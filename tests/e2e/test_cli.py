@@ -55,7 +55,7 @@ class CheckTest(ShuntTest):
     def test_all_problems_at_once_with_places_and_hints(self):
         text = ('[[listener]]\nname = "web"\nbind = "127.0.0.1:8080"\n'
                 '[[rule]]\nname = "all"\npool = "pagse"\n'
-                '[pool.pages]\nschedular = "rr"\nscheduler = "lblrc"\n'
+                '[pool.pages]\nschedular = "rr"\nscheduler = "lblccr"\n'
                 '[[pool.pages.server]]\naddress = "127.0.0.1:99999"\nweight = "3"\n')
         done = self.check(text)
         output = done.stdout + done.stderr
