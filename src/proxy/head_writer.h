@@ -2,6 +2,7 @@
 // once and clearly. Writes into memory of the caller, allocates nothing. Pure.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string_view>
@@ -11,6 +12,11 @@
 #include "proxy/message.h"
 
 namespace shunt::proxy {
+
+// How much larger than the head that was received (and RequestForwarding::host) the one that goes
+// out can be: a space behind each colon, the forwarding fields with an authority and an address in
+// each, Via, framing, Connection. Memory of that size cannot overflow.
+inline constexpr size_t kHeadGrowthMax = 2048;
 
 // Appends to a fixed piece of memory; remembers if it did not fit.
 class HeadBuffer {

@@ -13,6 +13,9 @@ namespace {
 
 constexpr uint32_t kPortMax = 65535;
 constexpr size_t kPortDigitsMax = 5;
+// Longer than any DNS name or address with its port. The head that goes out repeats the authority;
+// see kHeadGrowthMax.
+constexpr size_t kAuthoritySizeMax = 262;
 
 bool valid_port(std::string_view digits) {
   if (digits.size() > kPortDigitsMax || !is_all(digits, character::kDigit)) return false;
@@ -65,6 +68,7 @@ std::optional<Reject> parse_absolute(std::string_view behind_scheme, RequestHead
 }  // namespace
 
 std::optional<Authority> parse_authority(std::string_view text) {
+  if (text.size() > kAuthoritySizeMax) return std::nullopt;
   const bool literal = text.starts_with('[');
   size_t host_size = 0;
   if (literal) {

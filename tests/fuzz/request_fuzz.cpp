@@ -52,6 +52,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   SHUNT_ASSERT(read(bytes, data[0], 0) == whole);
   SHUNT_ASSERT(read(bytes, 1, 1) == whole);
   if (whole.outcome == Reading::kComplete) check_forwarded(whole);
+  SHUNT_ASSERT(whole.forwarded.size() <= bytes.size() + proxy::kHeadGrowthMax);
   if (whole.outcome == Reading::kRejected)
     SHUNT_ASSERT(whole.reject.status >= 400 && whole.reject.status < 600);
   return 0;

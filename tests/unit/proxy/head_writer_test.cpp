@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "proxy/http_parser.h"
 
@@ -221,6 +222,22 @@ BOOST_AUTO_TEST_CASE(answers) {
   }
   BOOST_TEST(answer("HTTP/1.0 200 OK\r\nContent-Length: 1\r\n\r\n", {}) ==
              "HTTP/1.1 200 OK\r\nVia: 1.0 shunt\r\nContent-Length: 1\r\n\r\n");
+}
+
+BOOST_AUTO_TEST_CASE(growth_is_bounded) {
+  const std::string authority = std::string(256, 'a') + ":65535";
+  std::string head = "GET http://" + authority + "/ HTTP/1.1\r\nHost:a\r\n";
+  for (uint32_t i = 1; i < kFieldsMax; ++i) head += "A:b\r\n";
+  head += "\r\n";
+  const auto request = std::make_unique<RequestHead>();
+  BOOST_TEST_REQUIRE(!parse_request(head, {.fields_max = kFieldsMax}, *request));
+  std::vector<char> memory(head.size() + kHeadGrowthMax);
+  HeadBuffer out(memory);
+  write_request_head(
+      out, *request,
+      {.scheme = "https", .client_ip = "ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255"});
+  BOOST_TEST(!out.overflowed());
+  BOOST_TEST(out.view().ends_with("\r\n\r\n"));
 }
 
 BOOST_AUTO_TEST_CASE(buffer_that_is_too_small) {

@@ -180,4 +180,9 @@ BOOST_AUTO_TEST_CASE(authorities) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(authority_size) {
+  BOOST_TEST(parse_authority(std::string(262, 'a')).has_value());
+  BOOST_TEST(!parse_authority(std::string(263, 'a')).has_value());
+}
+
 BOOST_AUTO_TEST_SUITE_END()
