@@ -21,8 +21,8 @@ constexpr uint32_t kTrailerSizeMax = 8 * 1024;
 constexpr uint32_t kTrailerLinesMax = 64;
 
 uint64_t hex_value(char digit) {
-  if (digit <= '9') return static_cast<uint64_t>(digit - '0');
-  return static_cast<uint64_t>((digit | 0x20) - 'a' + 10);
+  const int value = digit <= '9' ? digit - '0' : (digit | 0x20) - 'a' + 10;
+  return static_cast<uint64_t>(value);
 }
 
 }  // namespace

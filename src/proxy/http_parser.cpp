@@ -86,8 +86,8 @@ struct FieldParsers {
 };
 
 const FieldParsers& field_parsers() {
-  static const FieldParsers parsers;
-  return parsers;
+  static const FieldParsers kParsers;
+  return kParsers;
 }
 
 const char* explain(llhttp_errno_t error) {
