@@ -110,7 +110,9 @@ std::optional<Reject> parse_fields(const llhttp_t& prepared, std::string_view li
   llhttp_t parser = prepared;
   parser.data = &sink;
   const llhttp_errno_t result = llhttp_execute(&parser, lines.data(), lines.size());
-  if (result == HPE_PAUSED) return std::nullopt;
+  // Both readers must see the same end; releases of llhttp stop on the last LF or behind it.
+  const char* end = lines.data() + lines.size();
+  if (result == HPE_PAUSED && llhttp_get_error_pos(&parser) >= end - 1) return std::nullopt;
   if (out.field_count == sink.fields_max) return Reject{431, "too many field lines"};
   return Reject{400, explain(result)};
 }
