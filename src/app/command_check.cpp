@@ -1,0 +1,65 @@
+// `shunt check`: everything that can be known about a configuration without serving it, in one
+// pass.
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "app/commands.h"
+#include "app/config_tests.h"
+#include "app/server.h"
+#include "app/snapshot_build.h"
+
+namespace shunt::app {
+namespace {
+
+std::string counted(size_t count, std::string_view noun) {
+  return fmt::format("{} {}{}", count, noun, count == 1 ? "" : "s");
+}
+
+// The line at the end, for people.
+std::string summary(const CheckCommand& command, const Prepared& prepared, TestCounts tests) {
+  const Diagnostics& diagnostics = prepared.diagnostics;
+  const size_t warnings = diagnostics.all().size() - diagnostics.error_count();
+  if (!prepared.good()) {
+    return fmt::format("{}: {}, {}\n", command.file, counted(diagnostics.error_count(), "error"),
+                       counted(warnings, "warning"));
+  }
+  std::string out = fmt::format("{} is fine: {}", command.file, describe(prepared.config()));
+  if (tests.passed > 0) out += fmt::format(", {} passed", counted(tests.passed, "test"));
+  if (warnings > 0) out += fmt::format(", {}", counted(warnings, "warning"));
+  return out + "\n";
+}
+
+std::string to_json(const CheckCommand& command, const Prepared& prepared, TestCounts tests) {
+  const Diagnostics& diagnostics = prepared.diagnostics;
+  nlohmann::ordered_json out;
+  out["file"] = command.file;
+  out["fine"] = prepared.good();
+  out["errors"] = diagnostics.error_count();
+  out["warnings"] = diagnostics.all().size() - diagnostics.error_count();
+  out["tests"] = {{"passed", tests.passed}, {"failed", tests.failed}};
+  out["diagnostics"] = nlohmann::ordered_json::parse(diagnostics.to_json());
+  return out.dump(2) + "\n";
+}
+
+}  // namespace
+
+Outcome check(const CheckCommand& command) {
+  Prepared prepared = prepare_file(command.file);
+  TestCounts tests;
+  if (prepared.good())
+    tests = run_config_tests(prepared.config(), *prepared.snapshot->rules, prepared.diagnostics);
+
+  Outcome outcome;
+  if (!prepared.good()) outcome.code = ExitCode::kWrongInput;
+  if (command.json) {
+    outcome.out = to_json(command, prepared, tests);
+    return outcome;
+  }
+  outcome.err = prepared.diagnostics.to_string();
+  std::string& end = prepared.good() ? outcome.out : outcome.err;
+  end += summary(command, prepared, tests);
+  return outcome;
+}
+
+}  // namespace shunt::app

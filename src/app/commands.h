@@ -1,0 +1,62 @@
+// The commands of `shunt` and what each is told. cli.h fills these from the command line; main.cpp
+// runs them. A command that only computes returns what it has to say, so that tests can read it;
+// one that serves writes for itself.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "app/exit_code.h"
+#include "app/sample_request.h"
+#include "core/log.h"
+
+namespace shunt::app {
+
+// What a command leaves behind.
+struct Outcome {
+  ExitCode code = ExitCode::kFine;
+  std::string out;  // For standard output.
+  std::string err;  // For standard error.
+};
+
+struct RunCommand {
+  std::string config;
+  bool check_only = false;
+  log::Level log_level = log::Level::kInfo;
+};
+ExitCode run_server(const RunCommand& command);
+
+struct CheckCommand {
+  std::string file;
+  bool json = false;
+};
+Outcome check(const CheckCommand& command);
+
+struct ExplainCommand {
+  std::string file;
+  std::string method = "GET";
+  std::string url;
+  std::vector<HeaderPair> headers;
+  std::string source = "192.0.2.1";  // Of the client; an address that belongs to nobody.
+  std::string listener;              // Name; empty: the one that the URL's port leads to.
+};
+Outcome explain(const ExplainCommand& command);
+
+struct ScheduleCommand {
+  std::vector<std::string> files;
+  bool verify = false;
+};
+
+struct DemoCommand {
+  bool once = false;
+  uint16_t port = 0;        // Of Shunt; 0: any that is free.
+  uint32_t requests = 600;  // Of each of the two rounds.
+};
+ExitCode run_demo(const DemoCommand& command);
+
+using Command =
+    std::variant<RunCommand, CheckCommand, ExplainCommand, ScheduleCommand, DemoCommand>;
+
+}  // namespace shunt::app

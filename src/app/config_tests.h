@@ -1,0 +1,21 @@
+// Runs the [[test]] tables of a configuration against its rules. Pure; main thread.
+#pragma once
+
+#include <cstddef>
+
+#include "core/config.h"
+#include "core/diagnostics.h"
+#include "rules/rule_set.h"
+
+namespace shunt::app {
+
+struct TestCounts {
+  size_t passed = 0;
+  size_t failed = 0;
+};
+
+// Each test that fails becomes an error at its place that says what was expected and what came.
+TestCounts run_config_tests(const config::Config& config, const rules::RuleSet& rules,
+                            Diagnostics& diagnostics);
+
+}  // namespace shunt::app

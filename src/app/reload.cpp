@@ -1,0 +1,87 @@
+// What changes while a server runs: the configuration, and the access log's file. A reload first
+// does everything that can fail, and then what cannot. See server.h.
+#include <poll.h>
+
+#include <algorithm>
+
+#include "app/server.h"
+#include "core/assert.h"
+#include "core/log.h"
+
+namespace shunt::app {
+namespace {
+
+// Keys that are looked at once, at the start.
+void warn_of_restart(const config::Global& before, const config::Global& after) {
+  const auto check = [](bool differs, std::string_view key) {
+    if (differs) log::warning("reload: global.{} has changed and takes effect with a restart", key);
+  };
+  check(before.workers != after.workers, "workers");
+  check(before.cpu_affinity != after.cpu_affinity, "cpu_affinity");
+  check(before.user != after.user, "user");
+  check(before.event_loop != after.event_loop, "event_loop");
+  check(before.max_connections != after.max_connections, "max_connections");
+}
+
+// A worker takes its assignment within a turn of its loop; one that is stuck in a write to a full
+// pipe must not stop us.
+constexpr int kTakeLongestMs = 1000;
+
+}  // namespace
+
+std::expected<ReloadReport, std::vector<std::string>> Server::reload(Prepared prepared) {
+  SHUNT_ASSERT(prepared.good());
+  if (ending_) return std::unexpected(std::vector<std::string>{"the server is draining"});
+
+  // A socket that is still closing is ours, not a second instance's.
+  size_t leaving = 0;
+  for (const auto& worker : workers_) leaving += worker->listeners_leaving();
+  auto sockets = sockets_.plan(prepared.config(), /*expect_unused=*/leaving == 0);
+  std::vector<std::string> errors;
+  if (!sockets) {
+    for (Error& error : sockets.error()) errors.push_back(std::move(error.text));
+  }
+  const config::Global before = config().global;
+  const config::Global after = prepared.config().global;
+  std::unique_ptr<proxy::AccessLogSink> next_log;
+  if (before.access_log != after.access_log) {
+    auto opened = proxy::AccessLogSink::open(after.access_log);
+    if (opened) {
+      next_log = std::move(*opened);
+    } else {
+      errors.push_back(std::move(opened).error().text);
+    }
+  }
+  if (!errors.empty()) return std::unexpected(std::move(errors));
+
+  // From here on nothing can fail.
+  warn_of_restart(before, after);
+  ReloadReport report{
+      .changes = {}, .sockets_opened = sockets->opened(), .sockets_closed = sockets->closed()};
+  current_ = server_sets_.apply(std::move(prepared), report.changes);
+  std::vector<std::vector<ListenChange>> listen = sockets_.commit(std::move(*sockets));
+  if (next_log) log_sink_->take_over(*next_log);
+  for (size_t i = 0; i < workers_.size(); ++i) {
+    workers_[i]->assign({.snapshot = current_,
+                         .log_format = after.access_log_format,
+                         .listen_changes = std::move(listen[i])});
+  }
+  wait_until_taken();
+  return report;
+}
+
+// So that whoever reads "reload: generation 2" in the log may rely on it.
+void Server::wait_until_taken() const {
+  const auto taken = [this](const auto& worker) { return worker->generation() == generation(); };
+  for (int waited_ms = 0; waited_ms < kTakeLongestMs; ++waited_ms) {
+    if (std::ranges::all_of(workers_, taken)) return;
+    ::poll(nullptr, 0, 1);
+  }
+  log::warning("reload: a worker is busy and takes generation {} later", generation());
+}
+
+Result<void> Server::reopen_log() {
+  return log_sink_->reopen();
+}
+
+}  // namespace shunt::app

@@ -1,0 +1,61 @@
+// A request written down by a person, in a [[test]] table or on the command line of `shunt
+// explain`, as the rules see requests. Pure; main thread.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "core/config.h"
+#include "core/result.h"
+#include "rules/request_view.h"
+
+namespace shunt::app {
+
+using HeaderPair = std::pair<std::string, std::string>;
+
+class SampleRequest {
+ public:
+  SampleRequest() = default;
+  SampleRequest(const SampleRequest&) = delete;
+  SampleRequest& operator=(const SampleRequest&) = delete;
+
+  // `url`: absolute, "http://host[:port]/path?query" or https. A Host among `headers` wins over the
+  // URL's, as with curl. `headers` must outlive this; `source` is an IP address. The error says
+  // what was expected.
+  Result<void> parse(std::string_view method, std::string_view url,
+                     std::span<const HeaderPair> headers, std::string_view source);
+
+  // Where it arrives: the listener's index, and its first address as the destination.
+  void arrive_at(const config::Config& config, uint32_t listener);
+
+  // Good until the next parse().
+  const rules::RequestView& view() const { return view_; }
+  // Whether the rules see another path than the URL's, which had dot segments or needless escapes.
+  bool path_rewritten() const { return view_.path != path_; }
+  uint16_t port() const { return port_; }  // That the URL names or implies.
+
+ private:
+  Result<void> parse_url(std::string_view url);
+  Result<void> parse_authority(std::string_view authority);
+
+  // What view_ looks at.
+  std::string method_;
+  std::string scheme_;
+  std::string host_;
+  std::string path_;
+  std::string query_;
+  std::string path_scratch_;
+  std::vector<rules::HeaderView> headers_;
+  uint16_t port_ = 0;
+  rules::RequestView view_;
+};
+
+// The listener that such a request reaches: the first that binds `port`, else the first; 0 without
+// listeners.
+uint32_t listener_for(const config::Config& config, uint16_t port);
+
+}  // namespace shunt::app

@@ -1,0 +1,207 @@
+// Starts and stops what a running Shunt is made of. See server.h; what changes while it runs is in
+// reload.cpp.
+#include "app/server.h"
+
+#include <fmt/format.h>
+#include <poll.h>
+#include <sched.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+
+#include "app/descriptor_limit.h"
+#include "app/privileges.h"
+#include "core/assert.h"
+#include "core/log.h"
+
+namespace shunt::app {
+namespace {
+
+std::unexpected<StartFailure> start_failure(ExitCode code, Error error) {
+  return std::unexpected(StartFailure{.code = code, .texts = {std::move(error.text)}});
+}
+
+// What is refused for want of a right is not the configuration's fault.
+ExitCode code_of(int sys) {
+  return sys == EACCES || sys == EPERM ? ExitCode::kMissingFeature : ExitCode::kWrongInput;
+}
+
+uint32_t cpus_usable() {
+  cpu_set_t cpus;
+  CPU_ZERO(&cpus);
+  if (::sched_getaffinity(0, sizeof cpus, &cpus) != 0) return 1;
+  return static_cast<uint32_t>(std::max(CPU_COUNT(&cpus), 1));
+}
+
+// "web on 127.0.0.1:80 and [::1]:80, admin on …"
+std::string describe_listeners(const config::Config& config) {
+  std::vector<std::string> parts;
+  for (const config::Listener& listener : config.listeners) {
+    std::vector<std::string> addresses;
+    for (const SocketAddress& address : listener.bind) addresses.push_back(address.to_string());
+    parts.push_back(fmt::format("{} on {}", listener.name, fmt::join(addresses, " and ")));
+  }
+  return fmt::format("{}", fmt::join(parts, ", "));
+}
+
+std::string counted(size_t count, std::string_view noun) {
+  return fmt::format("{} {}{}", count, noun, count == 1 ? "" : "s");
+}
+
+}  // namespace
+
+uint32_t worker_count(const config::Global& global) {
+  return global.workers > 0 ? global.workers : cpus_usable();
+}
+
+std::string describe(const config::Config& config) {
+  size_t servers = 0;
+  for (const config::Pool& pool : config.pools) servers += pool.servers.size();
+  return fmt::format("{}, {}, {}, {}", counted(config.listeners.size(), "listener"),
+                     counted(config.rules.size(), "rule"), counted(config.pools.size(), "pool"),
+                     counted(servers, "server"));
+}
+
+std::expected<std::unique_ptr<Server>, StartFailure> Server::start(Prepared prepared) {
+  SHUNT_ASSERT(prepared.good());
+  auto server = std::make_unique<Server>(Private(), prepared.config());
+  auto sockets = server->open(prepared.config());
+  if (!sockets) return std::unexpected(std::move(sockets).error());
+  auto started = server->start_workers(std::move(*sockets), std::move(prepared));
+  if (!started) return std::unexpected(std::move(started).error());
+  server->log_start();
+  return server;
+}
+
+Server::Server(Private, const config::Config& config)
+    : worker_count_(worker_count(config.global)),
+      finished_event_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+      sockets_(worker_count_) {
+  SHUNT_ASSERT(finished_event_ >= 0);
+}
+
+Server::~Server() {
+  for (const auto& worker : workers_) worker->stop();
+  workers_.clear();
+  ::close(finished_event_);
+}
+
+// Everything that may need root comes first, the end of root after it, and the test of what the
+// rest may do last.
+std::expected<ListenSockets::Plan, StartFailure> Server::open(const config::Config& config) {
+  descriptors_ = raise_descriptor_limit();
+  auto sockets = sockets_.plan(config, /*expect_unused=*/true);
+  if (!sockets) {
+    StartFailure failure{.code = code_of(sockets.error().front().sys), .texts = {}};
+    for (Error& error : sockets.error()) failure.texts.push_back(std::move(error.text));
+    return std::unexpected(std::move(failure));
+  }
+  auto sink = proxy::AccessLogSink::open(config.global.access_log);
+  if (!sink) return start_failure(code_of(sink.error().sys), std::move(sink).error());
+  log_sink_ = std::move(*sink);
+
+  auto dropped = drop_privileges(config.global.user);
+  if (!dropped) return start_failure(code_of(dropped.error().sys), std::move(dropped).error());
+
+  auto features = io::probe();
+  if (!features) return start_failure(ExitCode::kMissingFeature, std::move(features).error());
+  features_ = std::move(*features);
+  return std::move(*sockets);
+}
+
+std::expected<void, StartFailure> Server::start_workers(ListenSockets::Plan sockets,
+                                                        Prepared prepared) {
+  const config::Global& global = prepared.config().global;
+  const std::vector<uint32_t> cpus = global.cpu_affinity;
+  const config::AccessLogFormat log_format = global.access_log_format;
+  const ConnectionBudget budget = connection_budget(
+      global.max_connections, descriptors_, worker_count_, static_cast<uint32_t>(sockets.opened()));
+  if (budget.beyond_limit)
+    log::warning("global.max_connections = {} is more than {} file descriptors are good for",
+                 global.max_connections, descriptors_);
+
+  Changes changes;
+  current_ = server_sets_.apply(std::move(prepared), changes);
+  std::vector<std::vector<ListenChange>> listen = sockets_.commit(std::move(sockets));
+  for (uint32_t i = 0; i < worker_count_; ++i) {
+    WorkerOptions options{.index = i,
+                          .cpu = {},
+                          .features = features_,
+                          .limits = {.connections_max = budget.per_worker},
+                          .finished_event = finished_event_};
+    if (!cpus.empty()) options.cpu = cpus[i % cpus.size()];
+    auto worker = Worker::start(
+        options, *log_sink_,
+        {.snapshot = current_, .log_format = log_format, .listen_changes = std::move(listen[i])});
+    // The process ends, and the kernel closes the sockets of the workers that never were.
+    if (!worker) return start_failure(code_of(worker.error().sys), std::move(worker).error());
+    workers_.push_back(std::move(*worker));
+  }
+  return {};
+}
+
+void Server::log_start() const {
+  log::info("shunt {} started: {}, {}", SHUNT_VERSION, counted(worker_count_, "worker"),
+            features_.to_string());
+  log::info("generation {}: {}: {}", generation(), describe(config()),
+            describe_listeners(config()));
+}
+
+void Server::drain() {
+  if (ending_) return;
+  ending_ = true;
+  for (const auto& worker : workers_) worker->drain();
+}
+
+void Server::stop() {
+  ending_ = true;
+  for (const auto& worker : workers_) worker->stop();
+}
+
+bool Server::finished() const {
+  return std::ranges::all_of(workers_, [](const auto& worker) { return worker->finished(); });
+}
+
+bool Server::wait_finished(Duration longest) const {
+  // One eventfd counts for all workers; it stays readable once the first has finished.
+  using Clock = std::chrono::steady_clock;
+  const auto deadline = Clock::now() + longest;
+  while (!finished() && Clock::now() < deadline) {
+    uint64_t count = 0;
+    if (::read(finished_event_, &count, sizeof count) == sizeof count) continue;
+    pollfd event{.fd = finished_event_, .events = POLLIN, .revents = 0};
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now());
+    ::poll(&event, 1, static_cast<int>(std::max<int64_t>(left.count(), 0)));
+  }
+  return finished();
+}
+
+Totals Server::totals() const {
+  Totals totals;
+  for (const auto& worker : workers_) {
+    const Metrics& metrics = worker->metrics();
+    totals.requests += metrics.requests.value();
+    totals.accepted += metrics.connections_accepted.value();
+    totals.open += worker->connections();
+    totals.retries += metrics.retries.value();
+    for (size_t i = 0; i < totals.ended.size(); ++i) totals.ended[i] += metrics.ended[i].value();
+  }
+  return totals;
+}
+
+std::string Totals::to_string() const {
+  std::string out = fmt::format("{}, {} ({} open), {} retried", counted(requests, "request"),
+                                counted(accepted, "connection"), open, retries);
+  std::string_view separator = "; ended: ";
+  for (size_t i = 0; i < ended.size(); ++i) {
+    if (ended[i] == 0) continue;
+    out += fmt::format("{}{} {}", separator, kReasons[i].name, ended[i]);
+    separator = ", ";
+  }
+  return out;
+}
+
+}  // namespace shunt::app

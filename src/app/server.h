@@ -1,0 +1,101 @@
+// The composition root of a running Shunt: sockets, workers, server sets and the log are made here,
+// handed to each other by reference, and taken down here. Main thread. It reacts to nothing by
+// itself: serve.h reads the signals.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <expected>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "app/exit_code.h"
+#include "app/listen_sockets.h"
+#include "app/snapshot_build.h"
+#include "app/worker.h"
+
+namespace shunt::app {
+
+struct StartFailure {
+  ExitCode code = ExitCode::kWrongInput;
+  std::vector<std::string> texts;
+};
+
+struct ReloadReport {
+  Changes changes;
+  size_t sockets_opened = 0;  // Addresses.
+  size_t sockets_closed = 0;
+};
+
+// The counters of all workers together.
+struct Totals {
+  uint64_t requests = 0;
+  uint64_t accepted = 0;
+  uint64_t open = 0;
+  uint64_t retries = 0;
+  std::array<uint64_t, kReasonCount> ended{};
+  std::string to_string() const;
+};
+
+class Server {
+  struct Private {
+    explicit Private() = default;
+  };
+
+ public:
+  // Opens the sockets and the log, drops privileges, starts the workers. `prepared` must be good().
+  // The signals must be blocked already (signals.h).
+  static std::expected<std::unique_ptr<Server>, StartFailure> start(Prepared prepared);
+  Server(Private, const config::Config& config);  // For start().
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+  ~Server();  // Stops what still runs, and waits for it.
+
+  // Serves `prepared`, which must be good(), from now on; requests in flight finish on what they
+  // began with. The errors: a socket or the log could not be opened, or the server is draining;
+  // then nothing has changed. Logs the keys that need a restart.
+  std::expected<ReloadReport, std::vector<std::string>> reload(Prepared prepared);
+  Result<void> reopen_log();
+
+  // New connections are refused, requests in flight are answered; finished() follows.
+  void drain();
+  // Connections are cut; finished() follows at once.
+  void stop();
+  bool finished() const;
+  bool wait_finished(Duration longest) const;
+  // Becomes readable when a worker has finished.
+  int finished_event() const { return finished_event_; }
+
+  const config::Config& config() const { return current_->config; }
+  uint64_t generation() const { return current_->generation; }
+  size_t workers() const { return workers_.size(); }
+  Totals totals() const;
+
+ private:
+  std::expected<ListenSockets::Plan, StartFailure> open(const config::Config& config);
+  std::expected<void, StartFailure> start_workers(ListenSockets::Plan sockets, Prepared prepared);
+  void log_start() const;
+  void wait_until_taken() const;
+
+  // Constant after start().
+  const uint32_t worker_count_;
+  const int finished_event_;
+  uint64_t descriptors_ = 0;
+  io::Features features_;
+
+  ListenSockets sockets_;
+  ServerSets server_sets_;
+  std::unique_ptr<proxy::AccessLogSink> log_sink_;
+  std::shared_ptr<const proxy::Snapshot> current_;
+  std::vector<std::unique_ptr<Worker>> workers_;
+  bool ending_ = false;
+};
+
+// One worker per CPU that the process may use, unless the configuration says otherwise.
+uint32_t worker_count(const config::Global& global);
+
+// "2 listeners, 5 rules, 3 pools, 9 servers"; for the log and `shunt check`.
+std::string describe(const config::Config& config);
+
+}  // namespace shunt::app

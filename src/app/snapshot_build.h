@@ -1,0 +1,66 @@
+// From a configuration to a snapshot that serves, in two phases, so that a reload is all or
+// nothing: prepare() finds every problem and changes nothing; ServerSets::apply() changes what is
+// shared with the running generation and cannot fail. Main thread; a finished snapshot is immutable
+// and goes to the workers.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/config_load.h"
+#include "core/diagnostics.h"
+#include "proxy/snapshot.h"
+
+namespace shunt::app {
+
+// A configuration with its rules compiled and each pool's scheduler tried out.
+struct Prepared {
+  std::unique_ptr<proxy::Snapshot> snapshot;  // Its pools have no servers yet. Never null.
+  std::vector<std::unique_ptr<sched::ServerSet>>
+      trial_sets;  // Parallel to config.pools; used for new pools.
+  Diagnostics diagnostics;
+
+  bool good() const { return !diagnostics.has_errors(); }
+  const config::Config& config() const { return snapshot->config; }
+};
+
+Prepared prepare(config::Loaded loaded);
+Prepared prepare_file(const std::filesystem::path& path);
+
+// The locality key in force: the pool's own, or the scheduler's default.
+config::LocalityKey effective_key(const config::Pool& pool);
+
+// What apply() changed; for the log.
+struct Changes {
+  size_t pools_added = 0;
+  size_t pools_removed = 0;
+  size_t servers_added = 0;
+  size_t servers_removed = 0;
+  size_t servers_edited = 0;
+};
+
+// The server sets in use, by the pool's name: what survives a reload.
+class ServerSets {
+ public:
+  // Brings the sets in line with a good() configuration and completes its snapshot. Servers are
+  // matched by name: the same address keeps its counts and gets the new weight and limits, another
+  // address is another server.
+  std::shared_ptr<const proxy::Snapshot> apply(Prepared prepared, Changes& changes);
+
+ private:
+  struct Entry {
+    std::shared_ptr<sched::ServerSet> servers;
+    std::vector<std::string> flags;  // Of the scheduler.
+  };
+  void edit(Entry& entry, const config::Pool& pool, Changes& changes);
+
+  std::map<std::string, Entry> entries_;
+  uint64_t generation_ = 0;
+};
+
+}  // namespace shunt::app
