@@ -21,6 +21,7 @@ Exchange::~Exchange() {
   SHUNT_ASSERT(phase_ == Phase::kEnding);
   SHUNT_ASSERT(server_ == nullptr);
   SHUNT_ASSERT(connection_ == nullptr);
+  SHUNT_ASSERT(dropped_ == nullptr);
   --generation_.exchanges;
   context_.metrics.requests_active.subtract();
 }
@@ -93,6 +94,10 @@ void Exchange::abort(Reason reason) {
 // in a way the client can tell.
 void Exchange::fail(Reason reason) {
   if (request_relay_.active()) request_relay_.stop();
+  if (response_relay_.active()) response_relay_.stop();
+  drop_connection();
+  // A head that did not leave before the answer turned out bad gives way to an error page.
+  if (bytes_out_ == 0 && response_relay_.bytes_sent() == 0) head_sent_ = false;
   const bool client_is_gone = info(reason).status == 0;
   if (head_sent_ || client_is_gone) {
     afterwards_ = until_close_ || client_is_gone ? Afterwards::kReset : Afterwards::kClose;
@@ -120,10 +125,10 @@ void Exchange::fail(Reason reason) {
 void Exchange::finish(Reason reason) {
   enter(Phase::kEnding);
   reason_ = reason;
-  if (connection_ != nullptr) context_.upstreams->close(*std::exchange(connection_, nullptr));
-  give_up_server();
   if (request_relay_.active()) request_relay_.stop();
   if (response_relay_.active()) response_relay_.stop();
+  if (!server_clean_) drop_connection();
+  give_up_server();
   bytes_in_ += request_relay_.bytes_read();
   bytes_out_ += response_relay_.bytes_sent();
   context_.metrics.bytes_in.add(bytes_in_);
@@ -135,6 +140,10 @@ void Exchange::finish(Reason reason) {
 
 void Exchange::join() {
   if (request_relay_.busy() || response_relay_.busy()) return;
+  if (dropped_ != nullptr) context_.upstreams->let_go(*std::exchange(dropped_, nullptr));
+  if (connection_ != nullptr) {
+    context_.upstreams->park(*std::exchange(connection_, nullptr), idle_limits(pool_config()));
+  }
   const size_t used = replayable_ ? head_offset_ + head_size_ + request_length_ : 0;
   session_.on_exchange_end(*this, used, afterwards_);
 }

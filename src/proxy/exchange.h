@@ -84,6 +84,7 @@ class Exchange final : public UpstreamConnection::User, public BodyRelay::Owner 
   void request_done();
   void on_request_relay_end();
   void server_failed(Reason reason);
+  void drop_connection();
   void give_up_server();
 
   // (f), (g): exchange_response.cpp
@@ -138,6 +139,8 @@ class Exchange final : public UpstreamConnection::User, public BodyRelay::Owner 
   static constexpr uint32_t kAttemptsMax = 8;
   sched::Server* server_ = nullptr;  // Bound: counts as one of its active connections.
   UpstreamConnection* connection_ = nullptr;
+  UpstreamConnection* dropped_ =
+      nullptr;  // Closed, but for the operations that our relays have on it.
   std::array<const sched::Server*, kAttemptsMax> excluded_{};
   uint32_t excluded_count_ = 0;
   uint32_t attempts_ = 0;
@@ -151,8 +154,9 @@ class Exchange final : public UpstreamConnection::User, public BodyRelay::Owner 
   HeadScanner response_scanner_{false};
   uint16_t status_ = 0;
   bool server_keep_alive_ = false;
-  bool head_sent_ = false;    // The client has begun to receive the final answer.
-  bool until_close_ = false;  // Its end is told to the client by the end of the connection.
+  bool server_clean_ = false;  // The connection may be kept: both messages ended where they should.
+  bool head_sent_ = false;     // The client has begun to receive the final answer.
+  bool until_close_ = false;   // Its end is told to the client by the end of the connection.
   BodyRelay request_relay_;
   BodyRelay response_relay_;
 

@@ -32,10 +32,6 @@ std::string host_of(const SocketAddress& address) {
   return address.is_ip() ? address.to_string() : "localhost";
 }
 
-IdleLimits idle_limits(const config::Pool& pool) {
-  return {pool.idle_connections, pool.idle_timeout, pool.idle_age};
-}
-
 }  // namespace
 
 // `head` is the request if the scratch still holds it, else null.
@@ -84,6 +80,18 @@ void Exchange::note_assignment() {
 void Exchange::exclude_server() {
   if (excluded_count_ < kAttemptsMax) excluded_[excluded_count_++] = server_;
   give_up_server();
+}
+
+// No more of the server's answer is wanted. Relays may still have operations on its descriptor,
+// which are waited for.
+void Exchange::drop_connection() {
+  if (connection_ == nullptr) return;
+  UpstreamConnection& connection = *std::exchange(connection_, nullptr);
+  if (!request_relay_.busy() && !response_relay_.busy())
+    return context_.upstreams->close(connection);
+  SHUNT_ASSERT(dropped_ == nullptr);
+  context_.upstreams->close_held(connection);
+  dropped_ = &connection;
 }
 
 void Exchange::give_up_server() {
@@ -195,7 +203,7 @@ void Exchange::request_done() {
 // The server tried last has not answered: another connection or server, if the request can be sent
 // again safely.
 void Exchange::server_failed(Reason reason) {
-  if (connection_ != nullptr) context_.upstreams->close(*std::exchange(connection_, nullptr));
+  drop_connection();
   last_failure_ = reason;
   if (phase_ == Phase::kConnecting) {
     // Nothing was sent; the one that refused is left out of the next choice.

@@ -162,18 +162,8 @@ void Exchange::on_response_relay_end() {
 
 void Exchange::response_done() {
   response_half_ = Half::kDone;
-  if (connection_ != nullptr) {
-    const bool clean = server_keep_alive_ && request_half_ == Half::kDone &&
-                       connection_->input().empty() && !response_relay_.has_excess();
-    UpstreamConnection& connection = *std::exchange(connection_, nullptr);
-    const config::Pool& pool = pool_config();
-    if (clean) {
-      context_.upstreams->park(connection,
-                               {pool.idle_connections, pool.idle_timeout, pool.idle_age});
-    } else {
-      context_.upstreams->close(connection);
-    }
-  }
+  server_clean_ = connection_ != nullptr && server_keep_alive_ && request_half_ == Half::kDone &&
+                  connection_->input().empty() && !response_relay_.has_excess();
   finish(reason_);
 }
 

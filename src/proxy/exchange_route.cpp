@@ -119,7 +119,6 @@ void Exchange::respond(const config::Rule& rule) {
 // The connection goes on only if the request has been read to its end: what is left of it would be
 // taken for the next one.
 void Exchange::respond_local(LocalResponse response, Reason reason) {
-  if (connection_ != nullptr) context_.upstreams->close(*std::exchange(connection_, nullptr));
   give_up_server();
   enter(Phase::kForwarding);
   const bool request_read = replayable_ || request_half_ == Half::kDone;

@@ -78,7 +78,7 @@ void UpstreamConnection::on_more(int32_t) {
 }
 
 void UpstreamConnection::close_when_joined() {
-  if (receiving()) return;
+  if (receiving() || held_) return;
   input_.release(pool_.context_.io, pool_.context_.blocks);
   pool_.context_.io.close(fd_);
   pool_.connections_.free(this);
@@ -181,6 +181,17 @@ void UpstreamPool::close(UpstreamConnection& connection) {
   connection.enter(UpstreamConnection::State::kClosing);
   if (connection.receive_.submitted) context_.io.cancel(connection.receive_);
   if (connection.more_.submitted) context_.io.cancel(connection.more_);
+  connection.close_when_joined();
+}
+
+void UpstreamPool::close_held(UpstreamConnection& connection) {
+  connection.held_ = true;
+  close(connection);
+}
+
+void UpstreamPool::let_go(UpstreamConnection& connection) {
+  SHUNT_ASSERT(connection.held_);
+  connection.held_ = false;
   connection.close_when_joined();
 }
 

@@ -67,6 +67,7 @@ class UpstreamConnection : public ListNode<> {
   User* user_ = nullptr;  // Set exactly while lent.
   const io::Fd fd_;
   State state_ = State::kConnecting;
+  bool held_ = false;  // Closing, but its descriptor is in use by a relay.
   uint32_t uses_ = 0;
   Instant created_;
   Instant idle_since_;
@@ -89,6 +90,10 @@ struct IdleLimits {
   Duration age{};      // Since the connection was made.
 };
 
+inline IdleLimits idle_limits(const config::Pool& pool) {
+  return {pool.idle_connections, pool.idle_timeout, pool.idle_age};
+}
+
 class UpstreamPool {
  public:
   explicit UpstreamPool(Context& context);
@@ -110,6 +115,10 @@ class UpstreamPool {
   void park(UpstreamConnection& connection, const IdleLimits& limits);
   // Takes the connection away from its exchange and closes it.
   void close(UpstreamConnection& connection);
+  // The same while the exchange's relays still have operations on its descriptor: that stays open
+  // until let_go().
+  void close_held(UpstreamConnection& connection);
+  void let_go(UpstreamConnection& connection);
 
   void close_idle();  // All of them: drain and stop.
   bool empty() const { return connections_.in_use() == 0; }

@@ -1,0 +1,237 @@
+#include "sim/proxy_world.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+
+namespace shunt::sim {
+namespace {
+
+std::string lower(std::string text) {
+  std::ranges::transform(text, text.begin(), [](unsigned char c) { return std::tolower(c); });
+  return text;
+}
+
+bool parse_hex(std::string_view text, size_t& value) {
+  const auto result = std::from_chars(text.data(), text.data() + text.size(), value, 16);
+  return result.ec == std::errc() && result.ptr == text.data() + text.size();
+}
+
+// Decodes a chunked body at `position`; moves it behind the end.
+ReadResult read_chunked(std::string_view bytes, size_t& position, std::string& body) {
+  for (;;) {
+    const size_t end = bytes.find("\r\n", position);
+    if (end == std::string_view::npos) return ReadResult::kMore;
+    size_t size = 0;
+    if (!parse_hex(bytes.substr(position, end - position), size)) return ReadResult::kBroken;
+    position = end + 2;
+    if (size == 0) break;
+    if (bytes.size() < position + size + 2) return ReadResult::kMore;
+    body.append(bytes.substr(position, size));
+    if (bytes.substr(position + size, 2) != "\r\n") return ReadResult::kBroken;
+    position += size + 2;
+  }
+  for (;;) {  // Trailers.
+    const size_t end = bytes.find("\r\n", position);
+    if (end == std::string_view::npos) return ReadResult::kMore;
+    const bool last = end == position;
+    position = end + 2;
+    if (last) return ReadResult::kMessage;
+  }
+}
+
+bool parse_head(std::string_view head, SimMessage& message) {
+  size_t end = head.find("\r\n");
+  message.start_line = head.substr(0, end);
+  while (end + 2 < head.size()) {
+    const size_t begin = end + 2;
+    end = std::min(head.find("\r\n", begin), head.size());
+    const std::string_view line = head.substr(begin, end - begin);
+    const size_t colon = line.find(": ");
+    if (colon == std::string_view::npos) return false;
+    message.fields.emplace_back(lower(std::string(line.substr(0, colon))), line.substr(colon + 2));
+  }
+  return true;
+}
+
+}  // namespace
+
+std::string SimMessage::field(std::string_view name) const {
+  std::string found;
+  for (const auto& [key, value] : fields) {
+    if (key == name) found = found.empty() ? value : "two fields: " + key;
+  }
+  return found;
+}
+
+int SimMessage::status() const {
+  return std::atoi(start_line.c_str() + 9);
+}
+
+std::string SimMessage::method() const {
+  return start_line.substr(0, start_line.find(' '));
+}
+
+std::string SimMessage::path() const {
+  const size_t begin = start_line.find(' ') + 1;
+  return start_line.substr(begin, start_line.find(' ', begin) - begin);
+}
+
+ReadResult read_message(std::string& bytes, std::string_view request_method, bool ended,
+                        SimMessage& message) {
+  message = {};
+  const size_t head_end = bytes.find("\r\n\r\n");
+  if (head_end == std::string::npos)
+    return ended && !bytes.empty() ? ReadResult::kBroken : ReadResult::kMore;
+  if (!parse_head(std::string_view(bytes).substr(0, head_end), message)) return ReadResult::kBroken;
+  size_t position = head_end + 4;
+  const bool answer = !request_method.empty();
+  const std::string length = message.field("content-length");
+  const std::string coding = message.field("transfer-encoding");
+  if (!length.empty() && !coding.empty()) return ReadResult::kBroken;
+  const int status = answer ? message.status() : 0;
+  const bool no_body =
+      answer && (request_method == "HEAD" || status < 200 || status == 204 || status == 304);
+  ReadResult result = ReadResult::kMessage;
+  if (no_body || (!answer && length.empty() && coding.empty())) {
+    // Nothing follows.
+  } else if (coding == "chunked") {
+    message.chunked = true;
+    result = read_chunked(bytes, position, message.body);
+  } else if (!coding.empty()) {
+    return ReadResult::kBroken;
+  } else if (!length.empty()) {
+    const size_t size = std::stoul(length);
+    if (bytes.size() < position + size) result = ReadResult::kMore;
+    if (result == ReadResult::kMessage) message.body = bytes.substr(position, size);
+    position += size;
+  } else {
+    message.until_close = true;
+    if (!ended) return ReadResult::kMore;
+    message.body = bytes.substr(position);
+    position = bytes.size();
+  }
+  if (result == ReadResult::kMore && ended) return ReadResult::kBroken;
+  if (result == ReadResult::kMessage) bytes.erase(0, position);
+  return result;
+}
+
+std::string pattern(uint64_t id, size_t size) {
+  std::string text(size, '\0');
+  uint64_t state = id * 0x9E3779B97F4A7C15u + 1;
+  for (char& c : text) {
+    state = state * 6364136223846793005u + 1442695040888963407u;
+    c = static_cast<char>('!' + (state >> 58));
+  }
+  return text;
+}
+
+std::string chunked(std::string_view body, size_t chunk, std::string_view trailers) {
+  std::string text;
+  for (size_t i = 0; i < body.size(); i += chunk) {
+    const std::string_view piece = body.substr(i, chunk);
+    text += fmt::format("{:x}\r\n{}\r\n", piece.size(), piece);
+  }
+  return text + "0\r\n" + std::string(trailers) + "\r\n";
+}
+
+ProxyWorld::ProxyWorld(const WorldOptions& options)
+    : io_(std::make_unique<SimIo>(options.sim)), server_count_(options.servers) {
+  sink_ = *proxy::AccessLogSink::open("off");
+  log_ = std::make_unique<proxy::AccessLog>(*sink_, config::AccessLogFormat::kJson);
+  snapshot_ = std::make_shared<proxy::Snapshot>();
+  snapshot_->generation = 1;
+  config::Config& config = snapshot_->config;
+  config::Listener& listener = config.listeners.emplace_back();
+  listener.name = "web";
+  config::Pool& pool = config.pools.emplace_back();
+  pool.name = "pool";
+  pool.scheduler = "rr";
+  for (uint32_t i = 0; i < options.servers; ++i) {
+    config::Server& server = pool.servers.emplace_back();
+    server.name = fmt::format("s{}", i);
+    server.address = server_address(i);
+  }
+  config::Rule& rule = config.rules.emplace_back();
+  rule.name = "default";
+  rule.pool = 0;
+  if (options.adjust) options.adjust(config);
+
+  Diagnostics diagnostics;
+  snapshot_->rules = rules::RuleSet::compile(config.rules, config.listeners, diagnostics);
+  SHUNT_ASSERT(!diagnostics.has_errors());
+  servers_ = *sched::ServerSet::create(config.pools[0].scheduler, {});
+  for (const config::Server& server : config.pools[0].servers) {
+    sched::ServerSpec spec;
+    spec.name = server.name;
+    spec.address = server.address;
+    spec.weight = server.weight;
+    SHUNT_ASSERT(servers_->add(spec).has_value());
+  }
+  snapshot_->pools.push_back({&config.pools[0], servers_, {}, false, false});
+  service_ = proxy::Service::create(*io_, metrics_, *log_, {options.workers_connections_max});
+  service_->use(snapshot_);
+  listener_ = io_->listen(*SocketAddress::parse("10.0.0.1:80"));
+  service_->add_listener(listener_, 0);
+}
+
+// A test that failed half way leaves connections behind; they are taken down before what they use.
+ProxyWorld::~ProxyWorld() {
+  if (!service_) return;
+  service_->stop();
+  io_->run_until([this] { return service_->idle(); }, std::chrono::minutes(1));
+}
+
+SocketAddress ProxyWorld::server_address(uint32_t index) {
+  return *SocketAddress::parse(fmt::format("10.1.0.{}:8080", index + 1));
+}
+
+void ProxyWorld::serve(uint32_t server, Handler handler) {
+  io_->serve(server_address(server), [this, handler](SimPeer& peer) {
+    origin_input_.push_back(std::make_unique<std::string>());
+    std::string* input = origin_input_.back().get();
+    peer.on_event = [handler, input](SimPeer& origin) {
+      *input += origin.take();
+      for (;;) {
+        SimMessage request;
+        const ReadResult result = read_message(*input, "", false, request);
+        if (result == ReadResult::kMore) break;
+        if (result == ReadResult::kBroken)
+          throw std::runtime_error("the origin cannot read: " + *input);
+        bool close = false;
+        const std::string answer = handler(request, close);
+        if (!answer.empty()) origin.send(answer);
+        if (close) return origin.close();
+      }
+      if (origin.ended()) origin.close();
+    };
+  });
+}
+
+void ProxyWorld::serve_all(const Handler& handler) {
+  for (uint32_t i = 0; i < server_count_; ++i) serve(i, handler);
+}
+
+std::string ProxyWorld::exchange(std::string_view request, Duration longest) {
+  SimPeer& client = connect();
+  client.send(request);
+  io_->run_until([&] { return client.over(); }, longest);
+  return client.received();
+}
+
+uint64_t ProxyWorld::ended(Reason reason) const {
+  return metrics_.ended[static_cast<size_t>(reason)].value();
+}
+
+void ProxyWorld::finish() {
+  service_->stop();
+  io_->run_until([this] { return service_->idle(); }, std::chrono::minutes(1));
+  SHUNT_ASSERT(service_->idle());
+  for (sched::Server* server : servers_->servers()) SHUNT_ASSERT(server->active == 0);
+  service_.reset();
+  io_->close(listener_);
+  io_->check_clean();
+}
+
+}  // namespace shunt::sim
