@@ -35,6 +35,20 @@ std::vector<uint32_t> resolve_listeners(const std::vector<std::string>& names,
   return result;
 }
 
+uint32_t keys_of(const Conditions& conditions) {
+  const config::Match& match = *conditions.match;
+  const auto bit = [](bool is_given, MatchKey key) { return is_given ? key : 0u; };
+  return bit(!match.host.empty(), kHostKey) | bit(!match.path.empty(), kPathKey) |
+         bit(!match.path_prefix.empty(), kPathPrefixKey) |
+         bit(!match.path_regex.empty(), kPathRegexKey) |
+         bit(!match.extension.empty(), kExtensionKey) | bit(!match.method.empty(), kMethodKey) |
+         bit(!match.header.empty(), kHeaderKey) | bit(!match.cookie.empty(), kCookieKey) |
+         bit(!match.query.empty(), kQueryKey) | bit(!match.content_type.empty(), kContentTypeKey) |
+         bit(!match.source.empty(), kSourceKey) | bit(!match.scheme.empty(), kSchemeKey) |
+         bit(conditions.listener.has_value(), kListenerKey) | bit(!match.none.empty(), kNoneKey) |
+         bit(!match.any.empty(), kAnyKey);
+}
+
 bool contains(const std::vector<std::string>& texts, std::string_view text) {
   return std::ranges::find(texts, text) != texts.end();
 }
@@ -88,6 +102,7 @@ Conditions compile_conditions(const config::Match& match,
     result.none.push_back(compile_conditions(inner, listeners, regexes, diagnostics));
   for (const config::Match& inner : match.any)
     result.any.push_back(compile_conditions(inner, listeners, regexes, diagnostics));
+  result.keys = keys_of(result);
   return result;
 }
 
@@ -108,26 +123,41 @@ Conditions compile_conditions(const config::Rule& rule, std::span<const config::
   }
   // To name all is to ask for nothing.
   if (result.listener && result.listener->size() == listeners.size()) result.listener.reset();
+  result.keys = keys_of(result);
   return result;
 }
 
 bool holds(const Conditions& conditions, Subject& subject) {
   const config::Match& match = *conditions.match;
-  if (!listener_holds(conditions, subject) || !scheme_holds(match, subject) ||
-      !method_holds(match, subject) || !host_holds(match, subject) || !path_holds(match, subject) ||
-      !path_prefix_holds(match, subject) || !extension_holds(match, subject) ||
-      !source_holds(match, subject) || !content_type_holds(match, subject))
+  const uint32_t keys = conditions.keys;
+  if ((keys & kListenerKey) && !listener_holds(conditions, subject)) return false;
+  if ((keys & kSchemeKey) && !scheme_holds(match, subject)) return false;
+  if ((keys & kMethodKey) && !method_holds(match, subject)) return false;
+  if ((keys & kHostKey) && !host_holds(match, subject)) return false;
+  if ((keys & kPathKey) && !path_holds(match, subject)) return false;
+  if ((keys & kPathPrefixKey) && !path_prefix_holds(match, subject)) return false;
+  if ((keys & kExtensionKey) && !extension_holds(match, subject)) return false;
+  if ((keys & kSourceKey) && !source_holds(match, subject)) return false;
+  if ((keys & kContentTypeKey) && !content_type_holds(match, subject)) return false;
+  const auto all = [](const std::vector<FieldCondition>& fields, auto field_holds) {
+    return std::ranges::all_of(fields, field_holds);
+  };
+  if ((keys & kHeaderKey) && !all(conditions.header, [&](const FieldCondition& condition) {
+        return header_holds(condition, subject);
+      }))
     return false;
-  for (const FieldCondition& field : conditions.header)
-    if (!header_holds(field, subject)) return false;
-  for (const FieldCondition& field : conditions.cookie)
-    if (!cookie_holds(field, subject)) return false;
-  for (const FieldCondition& field : conditions.query)
-    if (!query_holds(field, subject)) return false;
-  if (!path_regex_holds(conditions, subject)) return false;
+  if ((keys & kCookieKey) && !all(conditions.cookie, [&](const FieldCondition& condition) {
+        return cookie_holds(condition, subject);
+      }))
+    return false;
+  if ((keys & kQueryKey) && !all(conditions.query, [&](const FieldCondition& condition) {
+        return query_holds(condition, subject);
+      }))
+    return false;
+  if ((keys & kPathRegexKey) && !path_regex_holds(conditions, subject)) return false;
   const auto inner_holds = [&](const Conditions& inner) { return holds(inner, subject); };
-  if (std::ranges::any_of(conditions.none, inner_holds)) return false;
-  return conditions.any.empty() || std::ranges::any_of(conditions.any, inner_holds);
+  if ((keys & kNoneKey) && std::ranges::any_of(conditions.none, inner_holds)) return false;
+  return !(keys & kAnyKey) || std::ranges::any_of(conditions.any, inner_holds);
 }
 
 bool listener_holds(const Conditions& conditions, const Subject& subject) {
@@ -154,10 +184,10 @@ bool path_prefix_holds(const config::Match& match, const Subject& subject) {
 }
 
 bool path_regex_holds(const Conditions& conditions, const Subject& subject) {
-  return conditions.path_regex.empty() ||
-         std::ranges::any_of(conditions.path_regex, [&](const Regex* regex) {
-           return regex->search(subject.request().path);
-         });
+  const auto matches = [&](const Regex* regex) {
+    return subject.is_known_match(regex) || regex->search(subject.request().path);
+  };
+  return conditions.path_regex.empty() || std::ranges::any_of(conditions.path_regex, matches);
 }
 
 bool extension_holds(const config::Match& match, Subject& subject) {

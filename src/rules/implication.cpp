@@ -176,6 +176,11 @@ std::optional<std::string> path_contradiction(const Conditions& conditions) {
 }  // namespace
 
 bool implies(const Conditions& narrow, const Conditions& wide) {
+  // A key of `wide` can only follow from one of `narrow`: the same, or for the others on the path
+  // from `path` itself.
+  uint32_t supported = narrow.keys | kNoneKey | kAnyKey;
+  if (narrow.keys & kPathKey) supported |= kPathPrefixKey | kPathRegexKey | kExtensionKey;
+  if ((wide.keys & ~supported) != 0 && narrow.any.empty()) return false;
   const bool none = std::ranges::all_of(
       wide.none, [&](const Conditions& excluded) { return excludes(narrow, excluded); });
   const bool any =

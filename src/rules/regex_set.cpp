@@ -20,11 +20,11 @@ class Re2RegexSet final : public RegexSet {
  public:
   explicit Re2RegexSet(int64_t memory_max) : set_(set_options(memory_max), re2::RE2::UNANCHORED) {}
 
-  void add(const Regex& regex, uint32_t id) override {
+  void add(const Regex& regex) override {
     SHUNT_ASSERT(!compiled_);
     const int index = set_.Add(regex.pattern(), nullptr);
-    SHUNT_ASSERT(index == static_cast<int>(entries_.size()));  // It parsed before.
-    entries_.push_back({&regex, static_cast<int>(id)});
+    SHUNT_ASSERT(index == static_cast<int>(regexes_.size()));  // It parsed before.
+    regexes_.push_back(&regex);
   }
 
   void compile() override {
@@ -33,31 +33,29 @@ class Re2RegexSet final : public RegexSet {
     has_automaton_ = set_.Compile();
   }
 
-  void search(std::string_view text, std::vector<int>& hits) const override {
+  void search(std::string_view text, Hits& hits) const override {
     SHUNT_ASSERT(compiled_);
-    hits.clear();
-    if (entries_.empty()) return;
-    re2::RE2::Set::ErrorInfo error{re2::RE2::Set::kNoError};
-    const re2::StringPiece piece(text.data(), text.size());
-    if (has_automaton_ &&
-        (set_.Match(piece, &hits, &error) || error.kind == re2::RE2::Set::kNoError)) {
-      for (int& hit : hits) hit = entries_[static_cast<size_t>(hit)].id;
-      return;
-    }
-    hits.clear();
-    for (const Entry& entry : entries_) {
-      if (entry.regex->search(text)) hits.push_back(entry.id);
+    hits.regexes.clear();
+    if (regexes_.empty()) return;
+    if (has_automaton_ && search_automaton(text, hits)) return;
+    for (const Regex* regex : regexes_) {
+      if (regex->search(text)) hits.regexes.push_back(regex);
     }
   }
 
  private:
-  struct Entry {
-    const Regex* regex;
-    int id;
-  };
+  // False if RE2 could not tell.
+  bool search_automaton(std::string_view text, Hits& hits) const {
+    re2::RE2::Set::ErrorInfo error{re2::RE2::Set::kNoError};
+    const bool found = set_.Match({text.data(), text.size()}, &hits.indexes, &error);
+    if (!found) return error.kind == re2::RE2::Set::kNoError;
+    for (const int index : hits.indexes)
+      hits.regexes.push_back(regexes_[static_cast<size_t>(index)]);
+    return true;
+  }
 
   re2::RE2::Set set_;
-  std::vector<Entry> entries_;
+  std::vector<const Regex*> regexes_;
   bool compiled_ = false;
   bool has_automaton_ = false;
 };

@@ -20,7 +20,7 @@ class RuleIndex::Search {
   void visit_leaf(const Node& node);
   void visit_keyed(const Inner& inner);
   void visit_literals(const NumberTable& table);
-  void visit_regexes(const NumberTable& table);
+  void visit_regexes(const RegexTable& table);
   void visit_media_ranges(const TextTable& table);
   void visit_headers(const FieldTable& table);
   void visit_fields(const FieldTable& table, std::span<const Field> fields);
@@ -70,7 +70,11 @@ void RuleIndex::Search::visit(uint32_t id) {
 }
 
 void RuleIndex::Search::visit_leaf(const Node& node) {
-  for (const uint32_t rule : node.rules) {
+  if (holds(index_.rules_[node.lowest], subject_)) {
+    best_ = node.lowest;
+    return;
+  }
+  for (const uint32_t rule : node.more) {
     if (rule >= best_) return;
     if (holds(index_.rules_[rule], subject_)) {
       best_ = rule;
@@ -108,7 +112,7 @@ void RuleIndex::Search::visit_keyed(const Inner& inner) {
     case Dimension::kPathLiteral:
       return visit_literals(std::get<NumberTable>(inner.table));
     case Dimension::kPathRegex:
-      return visit_regexes(std::get<NumberTable>(inner.table));
+      return visit_regexes(std::get<RegexTable>(inner.table));
   }
   SHUNT_ASSERT(!"a dimension that has no table");
 }
@@ -117,12 +121,17 @@ void RuleIndex::Search::visit_literals(const NumberTable& table) {
   index_.literals_.search(subject_.request().path, [&](uint32_t key) { visit_number(table, key); });
 }
 
-void RuleIndex::Search::visit_regexes(const NumberTable& table) {
+void RuleIndex::Search::visit_regexes(const RegexTable& table) {
+  RegexSet::Hits& hits = workspace_.regex_hits;
   if (!workspace_.has_regex_hits) {
-    index_.regexes_->search(subject_.request().path, workspace_.regex_hits);
+    index_.regexes_->search(subject_.request().path, hits);
+    subject_.set_known_matches(hits.regexes);
     workspace_.has_regex_hits = true;
   }
-  for (const int key : workspace_.regex_hits) visit_number(table, static_cast<uint32_t>(key));
+  for (const Regex* regex : hits.regexes) {
+    const auto child = table.children.find(regex);
+    if (child != table.children.end()) visit(child->second);
+  }
 }
 
 void RuleIndex::Search::visit_media_ranges(const TextTable& table) {

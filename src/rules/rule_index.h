@@ -29,7 +29,7 @@ class RuleIndex {
     std::vector<uint64_t> visited;  // By node: the search that last visited it.
     uint64_t search = 0;
     std::string lower_name;  // Of a header.
-    std::vector<int> regex_hits;
+    RegexSet::Hits regex_hits;
     bool has_regex_hits = false;
   };
 
@@ -48,8 +48,11 @@ class RuleIndex {
   struct TextTable {
     TextMap<uint32_t> children;
   };
-  struct NumberTable {  // Of listeners, or of the keys of patterns or literals.
+  struct NumberTable {  // Of listeners, or of the keys of literals.
     std::unordered_map<uint32_t, uint32_t> children;
+  };
+  struct RegexTable {
+    std::unordered_map<const Regex*, uint32_t> children;
   };
   struct FieldTable {
     struct Values {
@@ -58,7 +61,8 @@ class RuleIndex {
     };
     TextMap<Values> names;
   };
-  using Table = std::variant<HostTable, PathTrie, TextTable, NumberTable, NetworkTable, FieldTable>;
+  using Table = std::variant<HostTable, PathTrie, TextTable, NumberTable, RegexTable, NetworkTable,
+                             FieldTable>;
 
   struct Inner {
     Dimension dimension = Dimension::kHost;
@@ -68,7 +72,7 @@ class RuleIndex {
   };
   struct Node {
     uint32_t lowest = UINT32_MAX;  // The lowest rule beneath.
-    std::vector<uint32_t> rules;   // Of a leaf, ascending.
+    std::vector<uint32_t> more;    // Of a leaf: its other rules, ascending.
     std::unique_ptr<Inner> inner;  // Null for a leaf.
   };
 
@@ -76,7 +80,7 @@ class RuleIndex {
   std::vector<Node> nodes_;
   uint32_t root_ = kNoNode;
   LiteralSearch literals_;             // Of all nodes; reports the number of the key.
-  std::unique_ptr<RegexSet> regexes_;  // Of all nodes, likewise.
+  std::unique_ptr<RegexSet> regexes_;  // Of all nodes.
 };
 
 }  // namespace shunt::rules

@@ -84,10 +84,13 @@ uint32_t RuleIndexBuilder::build_node(const Entries& entries) {
 }
 
 void RuleIndexBuilder::make_leaf(RuleIndex::Node& node, const Entries& entries) const {
-  for (const Entry& entry : entries) node.rules.push_back(branches_[entry.branch].rule);
-  std::ranges::sort(node.rules);
-  const auto duplicates = std::ranges::unique(node.rules);
-  node.rules.erase(duplicates.begin(), duplicates.end());
+  for (const Entry& entry : entries) {
+    const uint32_t rule = branches_[entry.branch].rule;
+    if (rule != node.lowest) node.more.push_back(rule);
+  }
+  std::ranges::sort(node.more);
+  const auto duplicates = std::ranges::unique(node.more);
+  node.more.erase(duplicates.begin(), duplicates.end());
 }
 
 // The dimension after whose look-up the fewest rules are left together in the worst case, if that
@@ -170,8 +173,10 @@ RuleIndex::Table RuleIndexBuilder::make_table(Dimension dimension, const Groups&
       break;
     case Dimension::kListener:
     case Dimension::kPathLiteral:
-    case Dimension::kPathRegex:
       table.emplace<RuleIndex::NumberTable>();
+      break;
+    case Dimension::kPathRegex:
+      table.emplace<RuleIndex::RegexTable>();
       break;
     case Dimension::kSource:
       table.emplace<NetworkTable>();
@@ -214,6 +219,13 @@ void RuleIndexBuilder::fill(RuleIndex::NumberTable& table, const Groups& groups)
   }
 }
 
+void RuleIndexBuilder::fill(RuleIndex::RegexTable& table, const Groups& groups) {
+  for (const auto& [key, entries] : groups) {
+    use_pattern(key);
+    table.children.emplace(keys_[key].regex, build_node(entries));
+  }
+}
+
 void RuleIndexBuilder::fill(NetworkTable& table, const Groups& groups) {
   for (const auto& [key, entries] : groups) table.add(keys_[key].network, build_node(entries));
 }
@@ -244,7 +256,7 @@ void RuleIndexBuilder::use_pattern(uint32_t key) {
   if (keys_[key].dimension == Dimension::kPathLiteral)
     index_.literals_.add(keys_[key].text, key);
   else
-    index_.regexes_->add(*keys_[key].regex, key);
+    index_.regexes_->add(*keys_[key].regex);
 }
 
 }  // namespace shunt::rules

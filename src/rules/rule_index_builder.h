@@ -45,6 +45,7 @@ class RuleIndexBuilder {
   void fill(PathTrie& table, const Groups& groups);
   void fill(RuleIndex::TextTable& table, const Groups& groups);
   void fill(RuleIndex::NumberTable& table, const Groups& groups);
+  void fill(RuleIndex::RegexTable& table, const Groups& groups);
   void fill(NetworkTable& table, const Groups& groups);
   void fill(RuleIndex::FieldTable& table, const Groups& groups);
   void use_pattern(uint32_t key);

@@ -11,6 +11,7 @@ void Subject::begin(const RequestView& request) {
   std::string_view host = request.host;
   if (host.ends_with('.')) host.remove_suffix(1);
   host_ = to_lower(host, host_storage_);
+  known_matches_ = {};
   has_extension_ = has_media_type_ = has_cookies_ = has_parameters_ = false;
 }
 

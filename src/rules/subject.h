@@ -3,13 +3,14 @@
 // the stack of explain().
 #pragma once
 
-#include <cstdint>
+#include <algorithm>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "rules/fields.h"
+#include "rules/regex.h"
 #include "rules/request_view.h"
 
 namespace shunt::rules {
@@ -32,6 +33,13 @@ class Subject {
   // Names and values decoded.
   std::span<const Field> parameters();
 
+  // Regular expressions that are known to match the path, so that they need not be searched again.
+  // The memory stays the caller's until the next begin().
+  void set_known_matches(std::span<const Regex* const> matches) { known_matches_ = matches; }
+  bool is_known_match(const Regex* regex) const {
+    return std::ranges::find(known_matches_, regex) != known_matches_.end();
+  }
+
  private:
   void derive_parameters();
 
@@ -43,6 +51,7 @@ class Subject {
   std::string extension_storage_;
   std::string media_type_storage_;
   std::string parameter_storage_;
+  std::span<const Regex* const> known_matches_;
   std::vector<Field> cookies_;
   std::vector<Field> parameters_;
   bool has_extension_ = false;

@@ -68,38 +68,41 @@ BOOST_AUTO_TEST_CASE(knows_the_literals_that_a_pattern_needs) {
   }
 }
 
-BOOST_AUTO_TEST_CASE(finds_all_of_a_set) {
-  const std::vector<std::string> patterns = {"^/a", "b$", "[0-9]+", "^$", "/"};
+// What the set finds in `text`, and what each finds by itself, as positions in `regexes`.
+void check_set(const std::vector<std::string>& patterns, const std::vector<std::string>& texts,
+               int64_t memory_max) {
   std::vector<std::unique_ptr<const Regex>> regexes;
-  const auto set = RegexSet::create();
-  for (uint32_t i = 0; i < patterns.size(); ++i) {
-    regexes.push_back(*Regex::parse(patterns[i]));
-    set->add(*regexes.back(), 100 + i);
-  }
+  const auto set = RegexSet::create(memory_max);
+  for (const std::string& pattern : patterns)
+    set->add(*regexes.emplace_back(*Regex::parse(pattern)));
   set->compile();
-  for (const char* text : {"", "/", "/ab", "/a1", "b", "x", "/x7b"}) {
-    std::vector<int> hits = {1, 2, 3};
+  RegexSet::Hits hits;
+  for (const std::string& text : texts) {
     set->search(text, hits);
-    std::ranges::sort(hits);
-    std::vector<int> expected;
-    for (size_t i = 0; i < regexes.size(); ++i) {
-      if (regexes[i]->search(text)) expected.push_back(static_cast<int>(100 + i));
+    std::vector<const Regex*> expected;
+    for (const auto& regex : regexes) {
+      if (regex->search(text)) expected.push_back(regex.get());
     }
-    BOOST_TEST(hits == expected, text);
+    std::ranges::sort(hits.regexes);
+    std::ranges::sort(expected);
+    BOOST_TEST((hits.regexes == expected), text);
   }
 }
 
+BOOST_AUTO_TEST_CASE(finds_all_of_a_set) {
+  check_set({"^/a", "b$", "[0-9]+", "^$", "/"}, {"/x7b", "", "/", "/ab", "/a1", "b", "x"},
+            RegexSet::kMemoryMax);
+}
+
 BOOST_AUTO_TEST_CASE(searches_one_by_one_where_the_automaton_has_no_memory) {
-  std::vector<std::unique_ptr<const Regex>> regexes;
-  const auto set = RegexSet::create(1 << 14);
-  for (uint32_t i = 0; i < 50; ++i) {
-    regexes.push_back(*Regex::parse("[a-z]{1,9}" + std::to_string(i) + "[0-9a-f]{2,40}$"));
-    set->add(*regexes.back(), i);
-  }
-  set->compile();
-  std::vector<int> hits;
-  set->search("/abc7deadbeef", hits);
-  BOOST_TEST(hits == std::vector<int>{7});
+  std::vector<std::string> patterns;
+  for (int i = 0; i < 50; ++i)
+    patterns.push_back("[a-z]{1,9}" + std::to_string(i) + "[0-9a-f]{2,40}$");
+  const std::vector<std::string> texts = {"/abc7deadbeef", "/x", "/z49ab",
+                                          "/abcdefg1234567890abcdef"};
+  // No memory for the program; then for the program, but hardly for states.
+  for (const int64_t memory_max : {1 << 14, 1 << 18, 1 << 20})
+    check_set(patterns, texts, memory_max);
 }
 
 BOOST_AUTO_TEST_SUITE_END()
