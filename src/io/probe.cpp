@@ -11,8 +11,8 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <charconv>
 #include <cstddef>
-#include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <string_view>
@@ -83,7 +83,12 @@ std::string kernel_release() {
 int read_number(const char* path, std::string_view key, int otherwise) {
   std::ifstream file(path);
   for (std::string line; std::getline(file, line);) {
-    if (line.starts_with(key)) return std::atoi(line.c_str() + key.size());
+    if (!line.starts_with(key)) continue;
+    const size_t digits = line.find_first_not_of(" \t", key.size());
+    if (digits == std::string::npos) break;
+    int number = otherwise;
+    std::from_chars(line.data() + digits, line.data() + line.size(), number);
+    return number;
   }
   return otherwise;
 }

@@ -225,7 +225,7 @@ void UringIo::collect() {
     ++count;
     if (cqe->flags & IORING_CQE_F_BUFFER) buffers_->on_consumed();
     if (cqe->user_data == 0) continue;
-    ready_.push_back({reinterpret_cast<Op*>(cqe->user_data), cqe->res, cqe->flags});
+    ready_.push_back({static_cast<Op*>(io_uring_cqe_get_data(cqe)), cqe->res, cqe->flags});
   }
   io_uring_cq_advance(ring_.get(), count);
 }
