@@ -1,8 +1,16 @@
 // What the user is told when io_uring is refused.
 #include "io/probe.h"
 
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <boost/test/unit_test.hpp>
 #include <cerrno>
+#include <cstddef>
 
 namespace shunt::io {
 namespace {
@@ -63,6 +71,39 @@ BOOST_AUTO_TEST_CASE(refusals_name_the_reason_and_the_way_out) {
 BOOST_AUTO_TEST_CASE(seccomp_is_not_blamed_for_a_lack_of_memory) {
   const Error error = explain({.error = ENOMEM, .seccomp_mode = 2, .memlock_max = 1});
   BOOST_TEST(!error.text.contains("seccomp"));
+}
+
+// As a container does it: a filter on the system call, in a child process.
+bool forbid_io_uring(int error) {
+  sock_filter program[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_io_uring_setup, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | static_cast<uint32_t>(error)),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  const sock_fprog filter{.len = std::size(program), .filter = program};
+  return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+         ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0;
+}
+
+BOOST_AUTO_TEST_CASE(seccomp_filter_is_recognised) {
+  for (const int error : {EPERM, ENOSYS}) {
+    BOOST_TEST_CONTEXT("errno " << error) {
+      const pid_t child = ::fork();
+      BOOST_REQUIRE(child >= 0);
+      if (child == 0) {
+        if (!forbid_io_uring(error)) ::_exit(2);
+        const auto features = probe();
+        const bool named = !features && features.error().sys == error &&
+                           features.error().text.contains("seccomp filter is in force");
+        ::_exit(named ? 0 : 1);
+      }
+      int status = -1;
+      BOOST_REQUIRE(::waitpid(child, &status, 0) == child);
+      BOOST_TEST(WIFEXITED(status));
+      BOOST_TEST(WEXITSTATUS(status) == 0);
+    }
+  }
 }
 
 BOOST_AUTO_TEST_SUITE_END()
