@@ -6,6 +6,14 @@
 #include "proxy/session.h"
 
 namespace shunt::proxy {
+namespace {
+
+// A phase of the exchange; negative if it was not reached.
+Duration between(Instant from, Instant to) {
+  return from == kNever || to == kNever ? Duration(-1) : to - from;
+}
+
+}  // namespace
 
 Exchange::Exchange(Context& context, Session& session)
     : context_(context),
@@ -149,9 +157,6 @@ void Exchange::join() {
 }
 
 void Exchange::write_log() {
-  const auto since = [this](Instant from, Instant to) {
-    return from == kNever || to == kNever ? Duration(-1) : to - from;
-  };
   AccessRecord record;
   record.wall_time_ms = wall_time_ms_;
   record.client = &session_.client();
@@ -178,10 +183,10 @@ void Exchange::write_log() {
   record.reused = reused_;
   record.bytes_in = bytes_in_;
   record.bytes_out = bytes_out_;
-  record.queue = since(begun_, assigned_);
-  record.connect = since(assigned_, connected_);
-  record.first_byte = since(connected_, first_byte_);
-  record.total = since(begun_, context_.io.now());
+  record.queue = between(begun_, assigned_);
+  record.connect = between(assigned_, connected_);
+  record.first_byte = between(connected_, first_byte_);
+  record.total = between(begun_, context_.io.now());
   context_.log.write(record);
 }
 
