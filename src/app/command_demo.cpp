@@ -166,6 +166,15 @@ void Demo::report(const DemoRound& first, const DemoRound& second) const {
       "URL goes to the same server, and the caches together hold the whole site.\n");
 }
 
+// As this process was called, for lines to copy: the binary need not be in the path.
+std::string own_name() {
+  std::error_code failed;
+  const std::filesystem::path binary = std::filesystem::read_symlink("/proc/self/exe", failed);
+  if (failed) return "shunt";
+  const std::filesystem::path near = std::filesystem::proximate(binary, failed);
+  return failed || *near.begin() == ".." ? binary.string() : near.string();
+}
+
 void Demo::serve_visitors() {
   const std::string base = fmt::format("http://127.0.0.1:{}", port_);
   const std::string config = config_.string();
@@ -175,11 +184,11 @@ void Demo::serve_visitors() {
       "  curl -i {0}/cgi/42             computed each time\n"
       "  curl -i {0}/old                a redirect that Shunt answers itself\n"
       "  tail -f {1}\n"
-      "  shunt explain {2} GET {0}/img/1.svg\n"
-      "  shunt check {2}\n"
+      "  {4} explain {2} GET {0}/img/1.svg\n"
+      "  {4} check {2}\n"
       "  $EDITOR {2}; kill -HUP {3}\n\n"
       "Ctrl-C ends it.\n",
-      base, access_log_.string(), config, ::getpid()));
+      base, access_log_.string(), config, ::getpid(), own_name()));
   log::set_level(log::Level::kInfo);
   serve(*server_, signals_, config_);
 }

@@ -142,10 +142,10 @@ bool reload_from(Server& server, const std::filesystem::path& path) {
   const Changes& changes = report->changes;
   log::info(
       "reload: generation {}: {} (pools: {} added, {} removed; servers: {} added, {} removed, "
-      "{} edited; addresses: {} opened, {} closed)",
+      "{} edited; schedulers: {} changed; addresses: {} opened, {} closed)",
       server.generation(), describe(server.config()), changes.pools_added, changes.pools_removed,
       changes.servers_added, changes.servers_removed, changes.servers_edited,
-      report->sockets_opened, report->sockets_closed);
+      changes.schedulers_changed, report->sockets_opened, report->sockets_closed);
   log::info("totals: {}", server.totals().to_string());
   return true;
 }

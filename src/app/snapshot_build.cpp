@@ -140,6 +140,7 @@ void ServerSets::edit(Entry& entry, const config::Pool& pool, Changes& changes) 
   if (set.scheduler_name() == pool.scheduler && entry.flags == pool.scheduler_flags) return;
   SHUNT_ASSERT(set.change_scheduler(pool.scheduler, pool.scheduler_flags).has_value());
   entry.flags = pool.scheduler_flags;
+  ++changes.schedulers_changed;
 }
 
 }  // namespace shunt::app

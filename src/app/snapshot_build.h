@@ -42,6 +42,7 @@ struct Changes {
   size_t servers_added = 0;
   size_t servers_removed = 0;
   size_t servers_edited = 0;
+  size_t schedulers_changed = 0;
 };
 
 // The server sets in use, by the pool's name: what survives a reload.

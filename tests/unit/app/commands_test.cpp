@@ -1,0 +1,211 @@
+// What `shunt check` and `shunt explain` say about small configurations.
+#include "app/commands.h"
+
+#include <boost/test/unit_test.hpp>
+#include <nlohmann/json.hpp>
+
+#include "app_fixture.h"
+
+namespace shunt::app {
+namespace {
+
+using test::ScratchDirectory;
+
+constexpr const char* kFarm = R"([[listener]]
+name = "web"
+bind = "127.0.0.1:8080"
+[[listener]]
+name = "admin"
+bind = "127.0.0.1:8081"
+
+[[rule]]
+name = "images"
+match = { host = "*.example.com", extension = "png" }
+pool = "images"
+[[rule]]
+name = "old"
+match = { path = "/old" }
+redirect = { to = "/new", status = 301 }
+[[rule]]
+name = "blocked"
+match = { source = "203.0.113.0/24" }
+respond = { status = 403, body = "no" }
+[[rule]]
+name = "inside"
+listener = "admin"
+pool = "pages"
+
+[pool.images]
+scheduler = "lblc"
+key = "path"
+server = [{ name = "i1", address = "10.0.0.1:80", weight = 3 }, { name = "i2", address = "10.0.0.2:80" }]
+[pool.pages]
+scheduler = "rr"
+server = [{ name = "d1", address = "10.0.0.3:80", weight = 0 }]
+)";
+
+constexpr const char* kGoodTests = R"(
+[[test]]
+request = "GET http://a.example.com/x.png"
+expect = { rule = "images", pool = "images" }
+[[test]]
+request = "GET http://h/old"
+expect = { rule = "old", status = 301 }
+[[test]]
+request = "GET http://h/"
+source = "203.0.113.5"
+expect = { status = 403 }
+[[test]]
+request = "GET http://h/nothing"
+expect = { status = 404 }
+[[test]]
+request = "GET http://h:8081/"
+expect = { pool = "pages" }
+)";
+
+constexpr const char* kBadTests = R"(
+[[test]]
+request = "GET http://h/a.png"
+expect = { rule = "images", pool = "images" }
+[[test]]
+request = "GET http://h/old"
+expect = { status = 302 }
+)";
+
+BOOST_AUTO_TEST_SUITE(commands)
+
+BOOST_AUTO_TEST_CASE(check_runs_the_tests_of_a_good_file) {
+  const ScratchDirectory scratch;
+  const std::string file = scratch.write("farm.toml", std::string(kFarm) + kGoodTests);
+  const Outcome outcome = check({.file = file});
+  BOOST_TEST((outcome.code == ExitCode::kFine), outcome.err);
+  BOOST_TEST(outcome.out ==
+             file + " is fine: 2 listeners, 4 rules, 2 pools, 3 servers, 5 tests passed\n");
+  BOOST_TEST(outcome.err.empty());
+}
+
+BOOST_AUTO_TEST_CASE(check_places_each_test_that_fails) {
+  const ScratchDirectory scratch;
+  const std::string file = scratch.write("farm.toml", std::string(kFarm) + kBadTests);
+  const Outcome outcome = check({.file = file});
+  BOOST_TEST((outcome.code == ExitCode::kWrongInput));
+  BOOST_TEST(outcome.out.empty());
+  for (const char* text : {
+           "error: test \"GET http://h/a.png\" failed: expected rule \"images\", got no rule; "
+           "expected pool \"images\", got no pool",
+           "error: test \"GET http://h/old\" failed: expected status 302, got 301",
+           "2 errors, 0 warnings",
+       })
+    BOOST_TEST(outcome.err.contains(text), outcome.err);
+  BOOST_TEST(outcome.err.starts_with(file + ":"));
+}
+
+BOOST_AUTO_TEST_CASE(check_says_the_same_in_json) {
+  const ScratchDirectory scratch;
+  const std::string file = scratch.write("farm.toml", std::string(kFarm) + kBadTests);
+  const Outcome outcome = check({.file = file, .json = true});
+  BOOST_TEST((outcome.code == ExitCode::kWrongInput));
+  BOOST_TEST(outcome.err.empty());
+  const auto json = nlohmann::json::parse(outcome.out);
+  BOOST_TEST(json["fine"] == false);
+  BOOST_TEST(json["errors"] == 2);
+  BOOST_TEST(json["tests"]["failed"] == 2);
+  BOOST_TEST(json["diagnostics"].size() == 2u);
+  BOOST_TEST(json["diagnostics"][0]["file"] == file);
+  BOOST_TEST(json["diagnostics"][0]["severity"] == "error");
+}
+
+BOOST_AUTO_TEST_CASE(check_of_a_file_that_is_not_there) {
+  const Outcome outcome = check({.file = "/nonexistent/farm.toml"});
+  BOOST_TEST((outcome.code == ExitCode::kWrongInput));
+  BOOST_TEST(outcome.err.contains("/nonexistent/farm.toml"));
+}
+
+Outcome explain_farm(const ExplainCommand& command) {
+  const ScratchDirectory scratch;
+  ExplainCommand with_file = command;
+  with_file.file = scratch.write("farm.toml", kFarm);
+  return explain(with_file);
+}
+
+// Lines with runs of blanks made one, so that a test says what is shown and not how it is aligned.
+std::string squeezed(const std::string& text) {
+  std::string out;
+  for (const char c : text) {
+    if (c == ' ' && (out.empty() || out.back() == ' ' || out.back() == '\n')) continue;
+    out += c;
+  }
+  return out;
+}
+
+BOOST_AUTO_TEST_CASE(explain_outcomes) {
+  struct Case {
+    const char* description;
+    ExplainCommand command;
+    std::vector<const char*> shows;
+    std::vector<const char*> hides;
+  };
+  const std::vector<Case> cases = {
+      {"a pool",
+       {.url = "http://a.example.com/x.png"},
+       {"request GET http://a.example.com/x.png\n", "from 192.0.2.1 at listener web\n",
+        "rules yes images", "farm.toml:8", "pool images, type document\n", "key path = /x.png\n",
+        "scheduler lblc, ", "servers 1. i", " i1 10.0.0.1:80 weight 3\n",
+        " i2 10.0.0.2:80 weight 1\n"},
+       {"old", "blocked"}},
+      {"every rule before the one that matches",
+       {.url = "http://h/old"},
+       {"rules no images", "\nyes old", "answer redirect 301 to /new\n"},
+       {"blocked", "pool", "scheduler"}},
+      {"the source counts",
+       {.url = "http://h/", .source = "203.0.113.77"},
+       {"no images", "no old", "yes blocked", "answer respond 403"},
+       {"inside"}},
+      {"no rule", {.url = "http://h/"}, {"no inside", "answer 404: no rule matches\n"}, {"yes"}},
+      {"the listener by the port",
+       {.url = "http://h:8081/"},
+       {"at listener admin", "yes inside", "pool pages", "key none: rr does not look",
+        "servers none takes new requests: the answer is 503\n"},
+       {}},
+      {"the listener by name",
+       {.url = "http://h/", .listener = "admin"},
+       {"at listener admin", "yes inside"},
+       {}},
+      {"headers are shown and the path is the rules'",
+       {.url = "http://h/x/../old", .headers = {{"Cookie", "a=1"}}},
+       {"\nCookie: a=1\n", "rules see the path /old\n", "yes old"},
+       {}},
+  };
+  for (const Case& test : cases) {
+    const Outcome outcome = explain_farm(test.command);
+    const std::string out = squeezed(outcome.out);
+    BOOST_TEST((outcome.code == ExitCode::kFine), test.description << ": " << outcome.err);
+    for (const char* text : test.shows)
+      BOOST_TEST(out.contains(text), test.description << ": no `" << text << "` in\n" << out);
+    for (const char* text : test.hides)
+      BOOST_TEST(!out.contains(text), test.description << ": `" << text << "` in\n" << out);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(explain_refuses) {
+  struct Case {
+    ExplainCommand command;
+    const char* says;
+  };
+  const std::vector<Case> cases = {
+      {{.url = "/path"}, "not an absolute URL"},
+      {{.url = "http://h/", .source = "here"}, "source"},
+      {{.url = "http://h/", .listener = "wbe"}, "no listener \"wbe\""},
+  };
+  for (const Case& test : cases) {
+    const Outcome outcome = explain_farm(test.command);
+    BOOST_TEST((outcome.code == ExitCode::kWrongInput));
+    BOOST_TEST(outcome.err.contains(test.says), outcome.err);
+    BOOST_TEST(outcome.out.empty());
+  }
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace
+}  // namespace shunt::app

@@ -1,0 +1,193 @@
+// Snapshots and reloads: what is refused in the first phase, and what of the servers survives the
+// second.
+#include "app/snapshot_build.h"
+
+#include <algorithm>
+#include <boost/test/unit_test.hpp>
+
+#include "app_fixture.h"
+
+namespace shunt::app {
+namespace {
+
+using test::prepare_text;
+
+std::string farm(const std::string& pool) {
+  return "[[listener]]\nname = \"web\"\nbind = \"127.0.0.1:8080\"\n[pool.p]\n" + pool;
+}
+
+std::shared_ptr<const proxy::Snapshot> apply(ServerSets& sets, const std::string& pool,
+                                             Changes& changes) {
+  Prepared prepared = prepare_text(farm(pool));
+  BOOST_REQUIRE_MESSAGE(prepared.good(), prepared.diagnostics.to_string());
+  changes = {};
+  return sets.apply(std::move(prepared), changes);
+}
+
+sched::Server* find(const proxy::Snapshot& snapshot, std::string_view name) {
+  const auto servers = snapshot.pools.front().servers->servers();
+  const auto named = [name](const sched::Server* server) { return server->spec.name == name; };
+  const auto found = std::ranges::find_if(servers, named);
+  return found == servers.end() ? nullptr : *found;
+}
+
+constexpr const char* kTwo = R"(scheduler = "wlc"
+server = [{ name = "a", address = "127.0.0.1:9001" }, { name = "b", address = "127.0.0.1:9002" }]
+)";
+
+BOOST_AUTO_TEST_SUITE(snapshot_build)
+
+BOOST_AUTO_TEST_CASE(a_wrong_configuration_is_refused_whole) {
+  const Prepared prepared = prepare_text(farm("schedulr = \"rr\"\n") + "[[rule]]\npool = \"q\"\n");
+  BOOST_TEST(!prepared.good());
+  BOOST_TEST(prepared.diagnostics.error_count() >= 2u);
+  BOOST_REQUIRE(prepared.snapshot != nullptr);
+}
+
+BOOST_AUTO_TEST_CASE(patterns_are_compiled_in_the_first_phase) {
+  const Prepared prepared = prepare_text(
+      "[[rule]]\nname = \"r\"\nmatch = { path_regex = \"(\" }\npool = \"p\"\n" + farm(kTwo));
+  BOOST_TEST(!prepared.good());
+  BOOST_TEST(prepared.diagnostics.to_string().contains("test.toml:"));
+}
+
+BOOST_AUTO_TEST_CASE(keys_follow_the_scheduler_unless_given) {
+  using Kind = config::LocalityKey::Kind;
+  struct Case {
+    const char* settings;
+    Kind kind;
+    bool needed;
+    bool is_source;
+  };
+  for (const Case& test : {
+           Case{"scheduler = \"wlc\"", Kind::kPath, false, false},
+           Case{"scheduler = \"lblcr\"", Kind::kPath, true, false},
+           Case{"scheduler = \"dh\"\nkey = \"host\"", Kind::kHost, true, false},
+           Case{"scheduler = \"dh\"\nkey = \"source\"", Kind::kSource, true, false},
+           Case{"scheduler = \"sh\"\nkey = \"source\"", Kind::kSource, false, true},
+           Case{"scheduler = \"mh\"\nkey = \"url\"", Kind::kUrl, true, false},
+       }) {
+    ServerSets sets;
+    Changes changes;
+    const auto snapshot = apply(
+        sets, std::string(test.settings) + "\nserver = [{ address = \"127.0.0.1:1\" }]\n", changes);
+    const proxy::Pool& pool = snapshot->pools.front();
+    BOOST_TEST((pool.key.kind == test.kind), test.settings);
+    BOOST_TEST(pool.key_needed == test.needed, test.settings);
+    BOOST_TEST(pool.key_is_source == test.is_source, test.settings);
+  }
+  config::Pool unset;
+  for (const auto& [scheduler, kind] : {std::pair{"sh", Kind::kSource},
+                                        {"mh", Kind::kSource},
+                                        {"lblc", Kind::kPath},
+                                        {"rr", Kind::kPath}}) {
+    unset.scheduler = scheduler;
+    BOOST_TEST((effective_key(unset).kind == kind), scheduler);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(servers_are_listed_in_the_order_of_the_file_one_by_one) {
+  ServerSets sets;
+  Changes changes;
+  const auto snapshot = apply(sets, kTwo, changes);
+  BOOST_TEST(snapshot->generation == 1u);
+  BOOST_TEST(changes.servers_added == 2u);
+  // Each goes to the front, as with ipvsadm.
+  const auto servers = snapshot->pools.front().servers->servers();
+  BOOST_TEST(servers[0]->spec.name == "b");
+  BOOST_TEST(servers[1]->spec.name == "a");
+}
+
+BOOST_AUTO_TEST_CASE(a_reload_edits_servers_in_place) {
+  ServerSets sets;
+  Changes changes;
+  const auto first = apply(sets, kTwo, changes);
+  sched::Server* a = find(*first, "a");
+  sched::Server* busy = first->pools.front().servers->schedule({}, sched::Counted::kActive);
+  BOOST_REQUIRE(busy != nullptr);
+
+  const auto second = apply(sets, R"(scheduler = "wlc"
+server = [{ name = "a", address = "127.0.0.1:9001", weight = 7, upper = 10, lower = 5 },
+          { name = "b", address = "127.0.0.1:9002" }]
+)",
+                            changes);
+  BOOST_TEST(second->generation == 2u);
+  BOOST_TEST(second->pools.front().servers == first->pools.front().servers);
+  BOOST_TEST(find(*second, "a") == a);
+  BOOST_TEST(a->spec.weight == 7);
+  BOOST_TEST(a->spec.upper == 10u);
+  BOOST_TEST(changes.servers_edited == 1u);
+  BOOST_TEST(changes.servers_added == 0u);
+  BOOST_TEST(changes.servers_removed == 0u);
+  BOOST_TEST(busy->active.load() == 1u);
+  second->pools.front().servers->unbind(*busy, sched::Counted::kActive);
+}
+
+BOOST_AUTO_TEST_CASE(a_reload_adds_removes_and_replaces_servers) {
+  ServerSets sets;
+  Changes changes;
+  const auto first = apply(sets, kTwo, changes);
+  const uint64_t old_a = find(*first, "a")->id;
+  const auto second = apply(sets, R"(scheduler = "wlc"
+server = [{ name = "a", address = "127.0.0.1:9009" }, { name = "c", address = "127.0.0.1:9003" }]
+)",
+                            changes);
+  BOOST_TEST(changes.servers_added == 2u);
+  BOOST_TEST(changes.servers_removed == 2u);
+  BOOST_TEST(find(*second, "b") == nullptr);
+  BOOST_REQUIRE(find(*second, "a") != nullptr);
+  BOOST_TEST(find(*second, "a")->id != old_a);
+  BOOST_TEST(find(*second, "a")->spec.address.port() == 9009);
+  BOOST_TEST(find(*second, "c") != nullptr);
+}
+
+BOOST_AUTO_TEST_CASE(a_reload_that_changes_nothing_changes_nothing) {
+  ServerSets sets;
+  Changes changes;
+  apply(sets, kTwo, changes);
+  apply(sets, kTwo, changes);
+  BOOST_TEST(changes.pools_added + changes.pools_removed + changes.servers_added +
+                 changes.servers_removed + changes.servers_edited + changes.schedulers_changed ==
+             0u);
+}
+
+BOOST_AUTO_TEST_CASE(a_reload_changes_scheduler_and_flags) {
+  constexpr const char* kServers = "server = [{ name = \"a\", address = \"127.0.0.1:9001\" }]\n";
+  ServerSets sets;
+  Changes changes;
+  apply(sets, std::string("scheduler = \"rr\"\n") + kServers, changes);
+  const auto hashed = apply(sets, std::string("scheduler = \"sh\"\n") + kServers, changes);
+  BOOST_TEST(hashed->pools.front().servers->scheduler_name() == "sh");
+  BOOST_TEST(changes.schedulers_changed == 1u);
+  const std::string flagged =
+      std::string("scheduler = \"sh\"\nscheduler_flags = [\"sh-port\"]\n") + kServers;
+  apply(sets, flagged, changes);
+  BOOST_TEST(changes.schedulers_changed == 1u);
+  apply(sets, flagged, changes);
+  BOOST_TEST(changes.schedulers_changed == 0u);
+}
+
+// A request in flight on a pool that a reload removed still counts down on its server.
+BOOST_AUTO_TEST_CASE(a_removed_pool_lives_as_long_as_its_snapshot) {
+  ServerSets sets;
+  Changes changes;
+  const auto first = apply(sets, kTwo, changes);
+  const std::weak_ptr<sched::ServerSet> set = first->pools.front().servers;
+  sched::Server* busy = first->pools.front().servers->schedule({}, sched::Counted::kActive);
+  BOOST_REQUIRE(busy != nullptr);
+  Prepared other = prepare_text(
+      "[[listener]]\nname = \"web\"\nbind = \"127.0.0.1:8080\"\n"
+      "[pool.q]\nserver = [{ address = \"127.0.0.1:1\" }]\n");
+  BOOST_REQUIRE(other.good());
+  changes = {};
+  auto second = sets.apply(std::move(other), changes);
+  BOOST_TEST(changes.pools_added == 1u);
+  BOOST_TEST(changes.pools_removed == 1u);
+  BOOST_REQUIRE(!set.expired());
+  first->pools.front().servers->unbind(*busy, sched::Counted::kActive);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace
+}  // namespace shunt::app
