@@ -29,34 +29,34 @@ std::string digest(std::string_view text) {
   return fmt::format("{}:{:016x}", text.size(), siphash_1_3(text, 1, 2));
 }
 
-size_t size_of(Random& random) {
-  switch (random.below(5)) {
-    case 0:
-      return 0;
-    case 1:
-      return random.below(10);
-    case 2:
-      return random.below(5'000);
-    case 3:
-      return random.below(70'000);
-    default:
-      return random.below(200'000);
-  }
+// Sizes from nothing to `largest`, small ones and large ones equally often.
+size_t size_of(Random& random, size_t largest) {
+  size_t limit = largest;
+  for (uint64_t i = random.below(5); i > 0; --i) limit /= 12;
+  return random.below(limit + 1);
 }
 
-Request make_request(Random& random, uint64_t id, bool last) {
+// What a world of tiny buffers can move within the steps of a test; a slow client takes one write
+// at a time.
+size_t largest_body(const SimOptions& sim, bool slow) {
+  const size_t narrowest =
+      std::min({sim.receive_buffer, sim.send_buffer, sim.pipe_size, size_t{sim.recv_size}});
+  return slow ? 2'000 : std::clamp<size_t>(narrowest * 30, 2'000, 200'000);
+}
+
+Request make_request(Random& random, uint64_t id, bool last, size_t largest) {
   Request request;
   request.id = id;
   const char* methods[] = {"GET", "HEAD", "POST", "PUT"};
   request.method = methods[random.below(4)];
   const char framing = "lcui"[random.below(4)];
-  const size_t size = size_of(random);
+  const size_t size = size_of(random, largest);
   request.answer_body = pattern(id, size);
   request.bytes =
       fmt::format("{} /{}/{}/{} HTTP/1.1\r\nHost: a\r\n", request.method, framing, size, id);
   if (last) request.bytes += "Connection: close\r\n";
   if (request.method == "POST" || request.method == "PUT") {
-    request.body = pattern(id + 1'000'000, size_of(random));
+    request.body = pattern(id + 1'000'000, size_of(random, largest));
     if (random.below(2) == 0) {
       request.bytes +=
           fmt::format("Content-Length: {}\r\n\r\n{}", request.body.size(), request.body);
@@ -161,12 +161,12 @@ size_t run_seed(uint64_t seed) {
   uint64_t id = 0;
   for (Client& client : clients) {
     client.peer = &world.connect();
-    if (random.below(4) == 0)
-      client.peer->slow_down(1'000 + random.below(20'000),
-                             std::chrono::milliseconds(random.below(50)));
+    const bool slow = random.below(4) == 0;
+    if (slow) client.peer->slow_down(1'000, std::chrono::milliseconds(random.below(50)));
+    const size_t largest = largest_body(options.sim, slow);
     const size_t count = 1 + random.below(8);
     for (size_t i = 0; i < count; ++i) {
-      client.requests.push_back(make_request(random, ++id, i + 1 == count));
+      client.requests.push_back(make_request(random, ++id, i + 1 == count, largest));
       client.peer->send(client.requests.back().bytes);
     }
     client.resets = faults && random.below(5) == 0;
