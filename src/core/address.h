@@ -1,4 +1,5 @@
-// Socket addresses (IPv4, IPv6, unix) and CIDR networks: values, parsed from and printed to text. No name resolution.
+// Socket addresses (IPv4, IPv6, unix) and CIDR networks: values, parsed from and printed to text.
+// No name resolution.
 #pragma once
 
 #include <netinet/in.h>
@@ -22,7 +23,8 @@ struct IpAddress {
   static Result<IpAddress> parse(std::string_view text);
   bool is_v4() const;
   uint32_t v4() const;  // Host order; requires is_v4().
-  // IPVS's fold for hashing: the address itself for IPv4; for IPv6 the XOR of its four words (host order of the result).
+  // IPVS's fold for hashing: the address itself for IPv4; for IPv6 the XOR of its four words (host
+  // order of the result).
   uint32_t folded() const;
   std::string to_string() const;
   friend bool operator==(const IpAddress&, const IpAddress&) = default;
@@ -53,8 +55,8 @@ class SocketAddress {
   bool is_ip() const { return family() == AF_INET || family() == AF_INET6; }
   const sockaddr* data() const { return &storage_.any; }
   socklen_t size() const { return size_; }
-  IpAddress ip() const;     // All zero for unix addresses.
-  uint16_t port() const;    // 0 for unix addresses.
+  IpAddress ip() const;   // All zero for unix addresses.
+  uint16_t port() const;  // 0 for unix addresses.
   std::string to_string() const;
   friend bool operator==(const SocketAddress& a, const SocketAddress& b);
 

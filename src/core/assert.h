@@ -1,4 +1,5 @@
-// Assertions that stay on in release builds: a proxy that has lost its bearings must not go on and corrupt streams.
+// Assertions that stay on in release builds: a proxy that has lost its bearings must not go on and
+// corrupt streams.
 #pragma once
 
 namespace shunt {

@@ -1,6 +1,7 @@
-// The configuration as plain values: what the files said, defaults and pool presets applied, names resolved to
-// indexes. Immutable after load. The loader (config_load) fills it; behaviour lives elsewhere.
-// config/reference.toml documents each key; a test holds its defaults equal to those here.
+// The configuration as plain values: what the files said, defaults and pool presets applied, names
+// resolved to indexes. Immutable after load. The loader (config_load) fills it; behaviour lives
+// elsewhere. config/reference.toml documents each key; a test holds its defaults equal to those
+// here.
 #pragma once
 
 #include <cstdint>
@@ -24,14 +25,15 @@ enum class AccessLogFormat : uint8_t { kJson, kCombined };
 enum class EventLoop : uint8_t { kAuto, kIoUring };
 
 struct Global {
-  uint32_t workers = 0;                 // 0: one per CPU that the process may use.
-  std::vector<uint32_t> cpu_affinity;   // CPU of worker i is element i modulo its size; empty: not pinned.
-  std::string user;                     // Dropped to after the sockets are open; empty: keep.
-  std::string access_log = "stdout";    // "off", "stdout", or a path.
+  uint32_t workers = 0;  // 0: one per CPU that the process may use.
+  // The CPU of worker i is element i modulo its size; empty: not pinned.
+  std::vector<uint32_t> cpu_affinity;
+  std::string user;                   // Dropped to after the sockets are open; empty: keep.
+  std::string access_log = "stdout";  // "off", "stdout", or a path.
   AccessLogFormat access_log_format = AccessLogFormat::kJson;
   EventLoop event_loop = EventLoop::kAuto;
-  uint32_t max_connections = 0;         // Client connections of the process; 0: from the descriptor limit.
-  Duration drain_timeout = 30s;         // How long TERM waits for requests in flight.
+  uint32_t max_connections = 0;  // Client connections of the process; 0: from the descriptor limit.
+  Duration drain_timeout = 30s;  // How long TERM waits for requests in flight.
 
   friend bool operator==(const Global&, const Global&) = default;
 };
@@ -40,14 +42,14 @@ struct Listener {
   Place place;
   std::string name;
   std::vector<SocketAddress> bind;
-  Duration header_timeout = 10s;        // From the first byte of a request head to its end.
-  Duration body_timeout = 30s;          // Longest pause between two reads of a request body.
-  Duration send_timeout = 30s;          // Longest pause in which the client takes no byte of an answer.
-  Duration keep_alive_timeout = 60s;    // Idle between two requests.
-  uint32_t keep_alive_requests = 0;     // Requests per connection; 0: no limit.
-  uint32_t request_line_max = 8 * 1024;   // Bytes; longer: 414.
-  uint32_t header_max = 32 * 1024;        // Bytes of the whole head; longer: 431. At most 64 KiB.
-  uint32_t header_count_max = 100;        // Field lines; more: 431.
+  Duration header_timeout = 10s;  // From the first byte of a request head to its end.
+  Duration body_timeout = 30s;    // Longest pause between two reads of a request body.
+  Duration send_timeout = 30s;    // Longest pause in which the client takes no byte of an answer.
+  Duration keep_alive_timeout = 60s;     // Idle between two requests.
+  uint32_t keep_alive_requests = 0;      // Requests per connection; 0: no limit.
+  uint32_t request_line_max = 8 * 1024;  // Bytes; longer: 414.
+  uint32_t header_max = 32 * 1024;       // Bytes of the whole head; longer: 431. At most 64 KiB.
+  uint32_t header_count_max = 100;       // Field lines; more: 431.
 
   friend bool operator==(const Listener&, const Listener&) = default;
 };
@@ -64,32 +66,32 @@ struct NamedMatch {
   ValueMatch value;
 };
 
-// The `match` table: every key given must match (AND); a list in one key matches if one element does (OR);
-// `none` must not match; `any`, if given, needs one alternative that matches.
+// The `match` table: every key given must match (AND); a list in one key matches if one element
+// does (OR); `none` must not match; `any`, if given, needs one alternative that matches.
 struct Match {
   Place place;
-  std::vector<std::string> host;           // Lower case, no port: "example.com", or "*.example.com".
-  std::vector<std::string> path;           // Exact.
+  std::vector<std::string> host;  // Lower case, no port: "example.com", or "*.example.com".
+  std::vector<std::string> path;  // Exact.
   std::vector<std::string> path_prefix;
-  std::vector<std::string> path_regex;     // RE2, unanchored search.
-  std::vector<std::string> extension;      // Lower case, without the dot.
+  std::vector<std::string> path_regex;  // RE2, unanchored search.
+  std::vector<std::string> extension;   // Lower case, without the dot.
   std::vector<std::string> method;
-  std::vector<NamedMatch> header;          // All must match.
-  std::vector<NamedMatch> cookie;          // All must match.
-  std::vector<NamedMatch> query;           // All must match.
-  std::vector<std::string> content_type;   // Media type "image/png" or range "image/*", lower case.
+  std::vector<NamedMatch> header;         // All must match.
+  std::vector<NamedMatch> cookie;         // All must match.
+  std::vector<NamedMatch> query;          // All must match.
+  std::vector<std::string> content_type;  // Media type "image/png" or range "image/*", lower case.
   std::vector<Cidr> source;
-  std::vector<std::string> scheme;         // "http", "https".
-  std::vector<std::string> listener;       // By name.
-  std::vector<Match> none;                 // `not = {…}`: at most one element.
-  std::vector<Match> any;                  // `any = [ {…}, … ]`.
+  std::vector<std::string> scheme;    // "http", "https".
+  std::vector<std::string> listener;  // By name.
+  std::vector<Match> none;            // `not = {…}`: at most one element.
+  std::vector<Match> any;             // `any = [ {…}, … ]`.
 
-  bool empty() const;                      // True if it always matches.
+  bool empty() const;  // True if it always matches.
 };
 
 struct Redirect {
-  std::string to;          // Location: an absolute URI or path.
-  uint16_t status = 302;   // 301, 302, 303, 307 or 308.
+  std::string to;         // Location: an absolute URI or path.
+  uint16_t status = 302;  // 301, 302, 303, 307 or 308.
 };
 
 struct Respond {
@@ -101,10 +103,10 @@ struct Respond {
 struct Rule {
   Place place;
   std::string name;
-  std::vector<uint32_t> listener;      // Indexes into Config::listeners; empty: all.
+  std::vector<uint32_t> listener;  // Indexes into Config::listeners; empty: all.
   Match match;
   // Exactly one of these is the action.
-  uint32_t pool = kNone;               // Index into Config::pools.
+  uint32_t pool = kNone;  // Index into Config::pools.
   std::optional<Redirect> redirect;
   std::optional<Respond> respond;
 };
@@ -127,10 +129,10 @@ struct Server {
   Place place;
   std::string name;
   SocketAddress address;
-  std::string address_text;            // As configured.
-  int32_t weight = 1;                  // 0..65535; 0: gets no new requests (quiesced).
-  uint32_t upper = 0;                  // Requests in flight at which it counts as overloaded; 0: none (ipvsadm -x).
-  uint32_t lower = 0;                  // Below which it no longer does; 0: three quarters of upper (ipvsadm -y).
+  std::string address_text;  // As configured.
+  int32_t weight = 1;        // 0..65535; 0: gets no new requests (quiesced).
+  uint32_t upper = 0;  // Requests in flight at which it counts as overloaded; 0: none (ipvsadm -x).
+  uint32_t lower = 0;  // Below which it no longer does; 0: three quarters of upper (ipvsadm -y).
 
   friend bool operator==(const Server&, const Server&) = default;
 };
@@ -139,20 +141,22 @@ struct Pool {
   Place place;
   std::string name;
   PoolType type = PoolType::kDocument;
-  std::string scheduler = "wlc";       // A name that sched's registry knows.
+  std::string scheduler = "wlc";             // A name that sched's registry knows.
   std::vector<std::string> scheduler_flags;  // "sh-port", "sh-fallback", "mh-port", "mh-fallback".
-  std::optional<LocalityKey> key;      // Unset: the scheduler's own (source for sh and mh, path for the rest).
+  // Unset: the scheduler's own (source for sh and mh, path for the rest).
+  std::optional<LocalityKey> key;
   HostHeader host_header = HostHeader::kPass;
-  std::string host;                    // For kFixed.
-  bool forwarded = true;               // Add X-Forwarded-For/-Proto/-Host, Forwarded and Via.
+  std::string host;       // For kFixed.
+  bool forwarded = true;  // Add X-Forwarded-For/-Proto/-Host, Forwarded and Via.
   Duration connect_timeout = 2s;
-  Duration response_timeout = 60s;     // From the request sent to the first byte of the answer.
-  Duration server_timeout = 60s;       // Longest pause between two reads of an answer, or writes of a request.
-  uint32_t retries = 2;                // Further servers or connections tried after a failure that allows it.
-  uint32_t idle_connections = 64;      // Kept per server and worker; 0: a connection per request.
-  Duration idle_timeout = 50s;         // An idle connection is closed after this long…
-  Duration idle_age = 1h;              // …and not used again when it is older than this.
-  std::vector<Server> servers;         // In the order of the file.
+  Duration response_timeout = 60s;  // From the request sent to the first byte of the answer.
+  Duration server_timeout =
+      60s;               // Longest pause between two reads of an answer, or writes of a request.
+  uint32_t retries = 2;  // Further servers or connections tried after a failure that allows it.
+  uint32_t idle_connections = 64;  // Kept per server and worker; 0: a connection per request.
+  Duration idle_timeout = 50s;     // An idle connection is closed after this long…
+  Duration idle_age = 1h;          // …and not used again when it is older than this.
+  std::vector<Server> servers;     // In the order of the file.
 
   friend bool operator==(const Pool&, const Pool&) = default;
 };
@@ -161,9 +165,9 @@ struct Pool {
 struct Test {
   Place place;
   std::string method;
-  std::string url;                     // Absolute.
+  std::string url;  // Absolute.
   std::vector<std::pair<std::string, std::string>> headers;
-  std::string source = "192.0.2.1";    // Client address.
+  std::string source = "192.0.2.1";  // Client address.
   std::optional<std::string> expect_rule;
   std::optional<std::string> expect_pool;
   std::optional<uint32_t> expect_status;  // Of a respond or redirect.

@@ -1,4 +1,5 @@
-// What is wrong with a configuration and where: collected in one pass, printed with the source line and a caret.
+// What is wrong with a configuration and where: collected in one pass, printed with the source line
+// and a caret.
 #pragma once
 
 #include <cstdint>
@@ -9,7 +10,8 @@
 
 namespace shunt {
 
-// A place in one of the files that a Diagnostics knows. Line and column count from 1; line 0 means "no place".
+// A place in one of the files that a Diagnostics knows. Line and column count from 1; line 0 means
+// "no place".
 struct Place {
   uint32_t file = 0;
   uint32_t line = 0;
@@ -40,7 +42,8 @@ class Diagnostics {
   const std::vector<Diagnostic>& all() const { return all_; }
   const std::string& file_name(uint32_t file) const;
 
-  // `FILE:LINE:COLUMN: error: text`, the source line, a caret, and the hint; all of them, sorted by place.
+  // `FILE:LINE:COLUMN: error: text`, the source line, a caret, and the hint; all of them, sorted by
+  // place.
   std::string to_string() const;
   // The same as a JSON array of {file, line, column, severity, message, hint}.
   std::string to_json() const;
@@ -57,7 +60,8 @@ class Diagnostics {
   size_t errors_ = 0;
 };
 
-// The candidate nearest to `word` (Damerau-Levenshtein distance at most a third of its length, at least 1), or "".
+// The candidate nearest to `word` (Damerau-Levenshtein distance at most a third of its length, at
+// least 1), or "".
 std::string_view nearest(std::string_view word, std::span<const std::string_view> candidates);
 // `did you mean "x"?`, or "" when nothing is near.
 std::string did_you_mean(std::string_view word, std::span<const std::string_view> candidates);

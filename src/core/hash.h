@@ -1,4 +1,5 @@
-// The hashes of the schedulers and tables: IPVS's hash_32, and SipHash-1-3 for keys that a client chooses.
+// The hashes of the schedulers and tables: IPVS's hash_32, and SipHash-1-3 for keys that a client
+// chooses.
 #pragma once
 
 #include <cstdint>

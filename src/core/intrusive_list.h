@@ -1,5 +1,6 @@
-// A doubly linked list through a base class of its elements: no allocation, removal without a search.
-// It owns nothing and does not unlink on destruction; an element is in at most one list per Tag.
+// A doubly linked list through a base class of its elements: no allocation, removal without a
+// search. It owns nothing and does not unlink on destruction; an element is in at most one list per
+// Tag.
 #pragma once
 
 #include "core/assert.h"

@@ -1,4 +1,5 @@
-// Errors as values. Nothing of ours throws across an interface; what a library throws ends in its wrapper.
+// Errors as values. Nothing of ours throws across an interface; what a library throws ends in its
+// wrapper.
 #pragma once
 
 #include <cstdint>
@@ -24,8 +25,8 @@ inline std::unexpected<Error> fail(std::string text, int sys = 0) {
 }  // namespace shunt
 
 // Returns the error of `expression` to the caller, or goes on. The only macro with a hidden return.
-#define SHUNT_TRY(expression)                                              \
-  do {                                                                     \
-    if (auto shunt_try_result = (expression); !shunt_try_result)           \
-      return std::unexpected(std::move(shunt_try_result).error());         \
+#define SHUNT_TRY(expression)                                      \
+  do {                                                             \
+    if (auto shunt_try_result = (expression); !shunt_try_result)   \
+      return std::unexpected(std::move(shunt_try_result).error()); \
   } while (false)

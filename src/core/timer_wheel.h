@@ -1,6 +1,6 @@
 // A hierarchical timer wheel with millisecond ticks: O(1) to arm, move and cancel, no allocation.
-// Moving a deadline later, as each request does, is one store: the timer is looked at again when its old slot comes up.
-// Single-threaded; owned by the event loop.
+// Moving a deadline later, as each request does, is one store: the timer is looked at again when
+// its old slot comes up. Single-threaded; owned by the event loop.
 #pragma once
 
 #include <array>
@@ -32,8 +32,8 @@ class TimerWheel {
  public:
   explicit TimerWheel(Instant start);
 
-  // Arms or moves `timer`. Fires at the first advance() to `deadline` or later, up to one tick (1 ms) late; a deadline
-  // that has passed becomes the next tick.
+  // Arms or moves `timer`. Fires at the first advance() to `deadline` or later, up to one tick (1
+  // ms) late; a deadline that has passed becomes the next tick.
   void arm(Timer& timer, Instant deadline);
   void cancel(Timer& timer);
 
@@ -57,8 +57,10 @@ class TimerWheel {
   void run_slot(int level);
 
   Instant start_;
-  uint64_t tick_ = 0;     // Everything up to and including this tick has fired…
-  uint64_t horizon_ = 0;  // …and this is where a running advance() ends: what it arms fires after that.
+  // Everything up to and including this tick has fired…
+  uint64_t tick_ = 0;
+  // …and this is where a running advance() ends: what it arms fires after that.
+  uint64_t horizon_ = 0;
   size_t armed_ = 0;
   std::array<std::array<IntrusiveList<Timer>, kSlots>, kLevels> slots_;
   std::array<std::array<uint64_t, kSlots / 64>, kLevels> occupied_{};

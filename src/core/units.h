@@ -12,7 +12,8 @@ namespace shunt {
 
 // A whole or decimal number with one of us, ms, s, m, h, d. Not negative; at most 10 years.
 Result<Duration> parse_duration(std::string_view text);
-// A whole number with B, KiB, MiB, GiB (powers of 1024) or KB, MB, GB (powers of 1000). At most 2^53.
+// A whole number with B, KiB, MiB, GiB (powers of 1024) or KB, MB, GB (powers of 1000). At most
+// 2^53.
 Result<uint64_t> parse_size(std::string_view text);
 
 std::string format_duration(Duration duration);  // The shortest exact form: "1500ms", "10s", "0s".

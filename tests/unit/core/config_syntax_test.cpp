@@ -55,6 +55,9 @@ BOOST_AUTO_TEST_CASE(errors_are_placed_and_the_rest_is_read) {
        farm + "[global]\nuser = \"\"\"x\n[[rule]]\n[[test]]\n",
        {"9:10"}},
       {"no value", farm + "[global]\nuser =\nwrkers = 1\n", {"7:7", "8:1"}},
+      {"letters where there are none",
+       farm + "\xc6\x91\n[global]\nuser = \xc3\xa9\n",
+       {"6:1", "8:8"}},
       {"bytes that are not UTF-8", farm + "[global]\nuser = \"\xff\"\n", {"7:8"}},
   };
   for (const auto& [description, text, expected] : cases) {
