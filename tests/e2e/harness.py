@@ -69,7 +69,8 @@ def bound_ports(config):
     ports = []
     for listener in tomllib.loads(config).get("listener", []):
         bind = listener["bind"]
-        ports += [int(address.rsplit(":", 1)[1]) for address in ([bind] if isinstance(bind, str) else bind)]
+        ports += [int(address.rsplit(":", 1)[1]) for address in ([bind] if isinstance(bind, str) else bind)
+                  if not address.startswith("unix:")]
     return ports
 
 
