@@ -61,12 +61,13 @@ class LocalityTable {
     return &entry.value;
   }
 
-  // Does the checks that are due. After a pause those of one cycle are enough: entries only get
-  // staler.
+  // Does the checks that are due. After a long pause whole cycles of them are left out: entries
+  // only get staler, so the last cycle drops what the others would have dropped.
   void collect(Instant now) {
+    constexpr Duration kCycle = kCheckInterval * kFullCheckEvery;
     if (!next_check_) next_check_ = now + kCheckInterval;
-    const Instant earliest = now - kCheckInterval * kFullCheckEvery;
-    if (*next_check_ < earliest) next_check_ = earliest;
+    const auto missed_cycles = (now - *next_check_) / kCycle;
+    if (missed_cycles > 1) *next_check_ += (missed_cycles - 1) * kCycle;
     for (; *next_check_ <= now; *next_check_ += kCheckInterval) check(*next_check_);
   }
 

@@ -37,7 +37,7 @@ class Scheduler {
   virtual void start(const ServerList&) {}
   virtual void added(const ServerList&) {}  // A server is new at the front.
   virtual void removed(const ServerList&, size_t /*index*/) {
-  }                                          // The server that was at `index` is gone.
+  }  // The server that was at `index` is gone.
   virtual void edited(const ServerList&) {}  // Some server's weight or thresholds were set.
 
   // Whether the state still points to `server`, which then has to stay in memory after its removal.

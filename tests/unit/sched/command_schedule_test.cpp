@@ -2,6 +2,8 @@
 // made wrong, which must be noticed; and over files that are none.
 #include "app/command_schedule.h"
 
+#include <unistd.h>
+
 #include <boost/test/unit_test.hpp>
 #include <filesystem>
 #include <fstream>
@@ -97,13 +99,17 @@ BOOST_AUTO_TEST_CASE(a_wrong_count_is_found) {
 }
 
 BOOST_AUTO_TEST_CASE(a_wrong_distribution_is_found) {
-  for (json one : load(golden("twos"))["cases"]) {
+  const json file = load(golden("twos"));
+  int changed = 0;
+  for (json one : file["cases"]) {
     if (one["weights"] != json{1, 2, 3, 4}) continue;
+    ++changed;
     one["weights"] = {2, 2, 3, 3};
     const Outcome outcome = run_text(json{{"cases", {one}}}.dump(), true);
     BOOST_TEST(outcome.code == 1, one["name"]);
     BOOST_TEST(outcome.out.find("chi-square") != std::string::npos, outcome.out);
   }
+  BOOST_TEST(changed == 2);
 }
 
 BOOST_AUTO_TEST_CASE(prints_a_line_per_case) {
