@@ -1,4 +1,5 @@
-// Counters of one worker: written by its thread alone, read by any. Relaxed, because each is a number of its own.
+// Counters of one worker: written by its thread alone, read by any. Relaxed, because each is a
+// number of its own.
 #pragma once
 
 #include <array>
@@ -25,6 +26,7 @@ class Counter {
 };
 
 // One row per counter: identifier, name in the metrics, help text.
+// clang-format off: a table.
 #define SHUNT_COUNTERS(X)                                                                          \
   X(connections_accepted, "connections_accepted_total", "Client connections accepted.")            \
   X(connections_active, "connections_active", "Client connections open now.")                      \
@@ -38,6 +40,7 @@ class Counter {
   X(bytes_in, "bytes_in_total", "Bytes received from clients, heads included.")                    \
   X(bytes_out, "bytes_out_total", "Bytes sent to clients, heads included.")                        \
   X(spliced, "spliced_bytes_total", "Body bytes moved by splice, without a copy.")
+// clang-format on
 
 struct Metrics {
 #define X(identifier, name, help) Counter identifier;

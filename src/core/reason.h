@@ -1,5 +1,6 @@
-// Why an exchange (a request and its answer) or a connection ended: one table, from which the access log, the counters and
-// the error pages take names and texts. Every exchange ends with exactly one reason.
+// Why an exchange (a request and its answer) or a connection ended: one table, from which the
+// access log, the counters and the error pages take names and texts. Every exchange ends with
+// exactly one reason.
 #pragma once
 
 #include <cstdint>
@@ -8,6 +9,7 @@
 namespace shunt {
 
 // X(identifier, name in log and metrics, status the client is told or 0, text of the error page)
+// clang-format off: a table.
 #define SHUNT_REASONS(X)                                                                                           \
   X(kDone, "done", 0, "")                                                                                          \
   X(kLocal, "local", 0, "")                                                                                        \
@@ -31,6 +33,7 @@ namespace shunt {
   X(kResponseTimeout, "response_timeout", 504, "The server did not answer in time.")                               \
   X(kServerTimeout, "server_timeout", 504, "The server stopped in the middle of the exchange.")                    \
   X(kShutdown, "shutdown", 503, "The load balancer is shutting down.")
+// clang-format on
 
 enum class Reason : uint8_t {
 #define X(identifier, name, status, text) identifier,
@@ -51,6 +54,8 @@ inline constexpr ReasonInfo kReasons[] = {
 };
 inline constexpr uint32_t kReasonCount = sizeof(kReasons) / sizeof(kReasons[0]);
 
-constexpr const ReasonInfo& info(Reason reason) { return kReasons[static_cast<uint8_t>(reason)]; }
+constexpr const ReasonInfo& info(Reason reason) {
+  return kReasons[static_cast<uint8_t>(reason)];
+}
 
 }  // namespace shunt

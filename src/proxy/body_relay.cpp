@@ -1,3 +1,4 @@
+// One step of a relay at a time, in this order: what is kept back, what was received already, the pipe, the source.
 #include "proxy/body_relay.h"
 
 #include <poll.h>

@@ -1,3 +1,4 @@
+// The life cycle of an exchange: deadlines, and the one way in which every exchange ends.
 #include "proxy/exchange.h"
 
 #include <algorithm>
@@ -113,21 +114,7 @@ void Exchange::fail(Reason reason) {
   }
   // An interim answer that is stuck half way leaves no clean place for another head.
   if (interim_) return abort(reason);
-  const ReasonInfo& why = info(reason);
-  std::array<char, 512> page;
-  HeadBuffer body(page);
-  body.append_number(why.status);
-  body.append(" ");
-  body.append(reason_phrase(why.status));
-  body.append("\n");
-  body.append(why.name);
-  body.append(": ");
-  body.append(why.text);
-  body.append("\n");
-  LocalResponse response;
-  response.status = why.status;
-  response.body = body.view();
-  respond_local(response, reason);
+  respond_with_error(info(reason).status, reason, info(reason).text);
 }
 
 void Exchange::finish(Reason reason) {

@@ -27,7 +27,8 @@ Reason reason_of_connect(int result) {
   }
 }
 
-// A head that is parsed again was within its listener's limits; a reload may have lowered them since.
+// A head that is parsed again was within its listener's limits; a reload may have lowered them
+// since.
 constexpr HeadLimits kAcceptedBefore{kBlockSize, kBlockSize, kFieldsMax};
 
 // What Host says when it names the server itself.

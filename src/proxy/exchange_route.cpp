@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/wall_clock.h"
+#include "proxy/error_page.h"
 #include "proxy/exchange.h"
 #include "proxy/session.h"
 #include "rules/locality_key.h"
@@ -22,20 +23,7 @@ void Exchange::begin_refused(Reason reason, Reject reject) {
   if (context_.log.enabled()) wall_time_ms_ = wall_clock_ms();
   detail_ = reject.why;
   bytes_in_ = session_.input().size();
-  std::array<char, 512> page;
-  HeadBuffer body(page);
-  body.append_number(reject.status);
-  body.append(" ");
-  body.append(reason_phrase(reject.status));
-  body.append("\n");
-  body.append(info(reason).name);
-  body.append(": ");
-  body.append(reject.why);
-  body.append("\n");
-  LocalResponse response;
-  response.status = reject.status;
-  response.body = body.view();
-  respond_local(response, reason);
+  respond_with_error(reject.status, reason, reject.why);
 }
 
 // Keeps what is needed beyond this callback; the parsed head is scratch of the worker.
@@ -114,6 +102,14 @@ void Exchange::respond(const config::Rule& rule) {
     response.body = rule.respond->body;
   }
   respond_local(response, Reason::kLocal);
+}
+
+void Exchange::respond_with_error(uint16_t status, Reason reason, std::string_view text) {
+  const ErrorPage page(status, reason, text);
+  LocalResponse response;
+  response.status = status;
+  response.body = page.view();
+  respond_local(response, reason);
 }
 
 // The connection goes on only if the request has been read to its end: what is left of it would be

@@ -1,3 +1,4 @@
+// The one implementation of Service: accepting, the sessions, and the generations of the configuration.
 #include "proxy/service.h"
 
 #include <algorithm>

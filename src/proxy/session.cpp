@@ -1,3 +1,4 @@
+// The life of a client connection: reading heads, handing them over, closing without losing the answer.
 #include "proxy/session.h"
 
 #include <poll.h>

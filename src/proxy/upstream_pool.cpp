@@ -1,3 +1,4 @@
+// Kept and new connections to servers. A receive is armed on each from its first moment to its last.
 #include "proxy/upstream_pool.h"
 
 #include <poll.h>

@@ -1,3 +1,4 @@
+// The simulated farm, and a reader of HTTP that shares no code with the proxy's.
 #include "sim/proxy_world.h"
 
 #include <fmt/format.h>
