@@ -19,6 +19,7 @@ void LiteralSearch::compile() {
   number_classes();
   build_trie();
   link_failures();
+  mark_ends();
 }
 
 void LiteralSearch::number_classes() {
@@ -48,6 +49,7 @@ void LiteralSearch::build_trie() {
         next_.resize(next_.size() + classes_, kNone);
       }
       state = next(state, octet_class);
+      SHUNT_ASSERT(state < kHasEnd);
     }
     SHUNT_ASSERT(states_[state].id == kNone);
     states_[state].id = entry.id;
@@ -78,6 +80,13 @@ void LiteralSearch::link_failures() {
         queue.push_back(child);
       }
     }
+  }
+}
+
+// Spares the search a look at the state, most of which end nothing.
+void LiteralSearch::mark_ends() {
+  for (uint32_t& to : next_) {
+    if (states_[to].id != kNone || states_[to].shorter != kNone) to |= kHasEnd;
   }
 }
 

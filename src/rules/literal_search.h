@@ -24,6 +24,7 @@ class LiteralSearch {
 
  private:
   static constexpr uint32_t kNone = UINT32_MAX;
+  static constexpr uint32_t kHasEnd = uint32_t{1} << 31;  // In next_: a literal ends in that state.
 
   struct Entry {
     std::string literal;
@@ -38,6 +39,7 @@ class LiteralSearch {
   void number_classes();
   void build_trie();
   void link_failures();
+  void mark_ends();
   uint32_t& next(uint32_t state, uint32_t octet_class) {
     return next_[state * classes_ + octet_class];
   }
@@ -54,7 +56,9 @@ void LiteralSearch::search(std::string_view text, Visit visit) const {
   if (entries_.empty()) return;
   uint32_t state = 0;
   for (const char c : text) {
-    state = next_[state * classes_ + octet_class_[static_cast<uint8_t>(c)]];
+    const uint32_t to = next_[state * classes_ + octet_class_[static_cast<uint8_t>(c)]];
+    state = to & ~kHasEnd;
+    if ((to & kHasEnd) == 0) continue;
     uint32_t end = states_[state].id != kNone ? state : states_[state].shorter;
     for (; end != kNone; end = states_[end].shorter) visit(states_[end].id);
   }

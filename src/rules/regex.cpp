@@ -5,6 +5,11 @@
 #include <re2/filtered_re2.h>
 #include <re2/re2.h>
 
+#include <algorithm>
+#include <optional>
+#include <string_view>
+#include <utility>
+
 #include "rules/regex_options.h"
 
 namespace shunt::rules {
@@ -25,6 +30,22 @@ class Re2Regex final : public Regex {
  private:
   re2::RE2 re2_;
 };
+
+// What all of `literals` begin with, or end in, if that says enough.
+std::optional<std::string> common_affix(const std::vector<std::string>& literals) {
+  constexpr size_t kAffixMin = 3;
+  std::string_view prefix = literals.front();
+  std::string_view suffix = literals.front();
+  for (const std::string_view literal : literals) {
+    const auto differ = std::ranges::mismatch(prefix, literal).in1;
+    prefix = prefix.substr(0, static_cast<size_t>(differ - prefix.begin()));
+    while (!literal.ends_with(suffix)) suffix.remove_prefix(1);
+  }
+  const std::string_view affix =
+      std::max(prefix, suffix, [](auto a, auto b) { return a.size() < b.size(); });
+  if (affix.size() < kAffixMin) return std::nullopt;
+  return std::string(affix);
+}
 
 }  // namespace
 
@@ -59,7 +80,9 @@ std::vector<std::vector<std::string>> required_literals(std::string_view pattern
     if (potential.empty()) result.push_back({literals[left_out]});
   }
   // The condition is a monotone formula that the empty set does not fulfil, so it needs one of all.
-  if (result.empty() && literals.size() <= kAlternativeMax) result.push_back(std::move(literals));
+  if (!result.empty()) return result;
+  if (auto affix = common_affix(literals)) return {{std::move(*affix)}};
+  if (literals.size() <= kAlternativeMax) result.push_back(std::move(literals));
   return result;
 }
 

@@ -114,7 +114,7 @@ void RuleIndex::Search::visit_keyed(const Inner& inner) {
     case Dimension::kPathRegex:
       return visit_regexes(std::get<RegexTable>(inner.table));
   }
-  SHUNT_ASSERT(!"a dimension that has no table");
+  SHUNT_ASSERT(false);  // Every dimension has a table.
 }
 
 void RuleIndex::Search::visit_literals(const NumberTable& table) {
@@ -167,8 +167,7 @@ void RuleIndex::Search::visit_text(const TextTable& table, std::string_view text
 }
 
 void RuleIndex::Search::visit_number(const NumberTable& table, uint32_t number) {
-  const auto child = table.children.find(number);
-  if (child != table.children.end()) visit(child->second);
+  visit(table.children.find(number));
 }
 
 }  // namespace shunt::rules

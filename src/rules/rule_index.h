@@ -16,6 +16,7 @@
 #include "rules/host_table.h"
 #include "rules/literal_search.h"
 #include "rules/network_table.h"
+#include "rules/number_map.h"
 #include "rules/path_trie.h"
 #include "rules/regex_set.h"
 #include "rules/subject.h"
@@ -49,7 +50,7 @@ class RuleIndex {
     TextMap<uint32_t> children;
   };
   struct NumberTable {  // Of listeners, or of the keys of literals.
-    std::unordered_map<uint32_t, uint32_t> children;
+    NumberMap children;
   };
   struct RegexTable {
     std::unordered_map<const Regex*, uint32_t> children;

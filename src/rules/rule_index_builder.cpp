@@ -212,11 +212,13 @@ void RuleIndexBuilder::fill(RuleIndex::TextTable& table, const Groups& groups) {
 }
 
 void RuleIndexBuilder::fill(RuleIndex::NumberTable& table, const Groups& groups) {
+  std::vector<std::pair<uint32_t, uint32_t>> children;
   for (const auto& [key, entries] : groups) {
     const bool is_listener = keys_[key].dimension == Dimension::kListener;
     if (!is_listener) use_pattern(key);
-    table.children.emplace(is_listener ? keys_[key].number : key, build_node(entries));
+    children.emplace_back(is_listener ? keys_[key].number : key, build_node(entries));
   }
+  table.children = NumberMap(children);
 }
 
 void RuleIndexBuilder::fill(RuleIndex::RegexTable& table, const Groups& groups) {

@@ -54,6 +54,8 @@ BOOST_AUTO_TEST_CASE(knows_the_literals_that_a_pattern_needs) {
   } cases[] = {
       {"^/shop/.*\\.html$", {{".html"}, {"/shop/"}}},
       {"(png|jpg)$", {{"jpg", "png"}}},
+      {"item-7[.](png|gif)", {{"item-7."}}},
+      {"(home|main)/login", {{"/login"}}},
       {"(?i)ADMIN", {{"admin"}}},
       {"^/[0-9]+$", {}},
       {"foo|", {}},
