@@ -2,6 +2,7 @@
 import dataclasses
 import os
 import re
+import signal
 import socket
 import subprocess
 
@@ -118,6 +119,11 @@ class Wrk:
 
     def running(self):
         return self._process.poll() is None
+
+    def stop(self):
+        """Ends the load before its time; returns the result."""
+        self._process.send_signal(signal.SIGINT)
+        return self.result()
 
     def result(self):
         try:
