@@ -71,7 +71,7 @@ class Maglev final : public Scheduler {
     }
     std::vector<Filler> result;
     if (greatest == 0) return result;
-    const int bits = std::bit_width(static_cast<uint32_t>(greatest / divisor));
+    const auto bits = static_cast<int>(std::bit_width(static_cast<uint32_t>(greatest / divisor)));
     const int shift = std::max(0, bits - kTurnBits);
     for (Server* server : servers) {
       if (server->last_weight == 0) continue;

@@ -35,10 +35,12 @@ class Scheduler {
 
   // The list after a change. `start` comes first and once: the list may already hold servers.
   virtual void start(const ServerList&) {}
-  virtual void added(const ServerList&) {}  // A server is new at the front.
-  virtual void removed(const ServerList&, size_t /*index*/) {
-  }  // The server that was at `index` is gone.
-  virtual void edited(const ServerList&) {}  // Some server's weight or thresholds were set.
+  // A server is new at the front.
+  virtual void added(const ServerList&) {}
+  // The server that was at `index` is gone.
+  virtual void removed(const ServerList&, size_t /*index*/) {}
+  // Some server's weight or thresholds were set.
+  virtual void edited(const ServerList&) {}
 
   // Whether the state still points to `server`, which then has to stay in memory after its removal.
   virtual bool refers_to(const Server&) const { return false; }
