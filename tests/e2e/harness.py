@@ -75,16 +75,18 @@ def bound_ports(config):
 
 
 class Shunt:
-    """A running `shunt run`. Its working directory is `folder`, so relative paths in the configuration are there."""
+    """A running `shunt run`. Its working directory is `folder`, so relative paths in the configuration are there.
+    `descriptors`: how many it may have open."""
 
-    def __init__(self, folder, config, files=None, arguments=(), wait=True):
+    def __init__(self, folder, config, files=None, arguments=(), wait=True, descriptors=None):
         self.folder = pathlib.Path(folder)
         self.config_file = self.folder / "farm.toml"
         self.write(config, files)
         self._stdout = open(self.folder / "stdout.log", "ab")
         self._stderr = open(self.folder / "stderr.log", "ab")
+        limit = ["prlimit", f"--nofile={descriptors}:{descriptors}"] if descriptors else []
         self.process = subprocess.Popen(
-            [binary(), "run", "-c", self.config_file.name, *arguments], cwd=self.folder,
+            [*limit, binary(), "run", "-c", self.config_file.name, *arguments], cwd=self.folder,
             stdin=subprocess.DEVNULL, stdout=self._stdout, stderr=self._stderr)
         self.ports = bound_ports(config)
         if wait:
@@ -214,9 +216,9 @@ class ShuntTest(unittest.TestCase):
         self.addCleanup(nginx.stop)
         return nginx
 
-    def shunt(self, config, files=None, arguments=()):
+    def shunt(self, config, files=None, arguments=(), descriptors=None):
         """Starts Shunt. If the test leaves it running, it is stopped at the end and must exit with 0."""
-        shunt = Shunt(self.folder, config, files, arguments, wait=False)
+        shunt = Shunt(self.folder, config, files, arguments, wait=False, descriptors=descriptors)
         self.addCleanup(lambda: shunt.running() and shunt.stop())
         wait_until_listening(shunt.process, shunt.ports)
         return shunt

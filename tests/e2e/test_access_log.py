@@ -9,9 +9,9 @@ import threading
 
 from harness import Client, ShuntTest, farm, free_port, get, main, response, wait_until, wrk
 
-KEYS = ["time", "client", "client_port", "listener", "method", "scheme", "host", "target", "version", "status", "reason",
-        "detail", "rule", "pool", "server", "scheduler", "attempts", "reused", "bytes_in", "bytes_out", "queue_us",
-        "connect_us", "first_byte_us", "total_us", "referer", "user_agent"]
+KEYS = ["time", "client", "client_port", "listener", "method", "scheme", "host", "target", "version", "status",
+        "reason", "detail", "rule", "pool", "server", "scheduler", "attempts", "reused", "bytes_in", "bytes_out",
+        "queue_us", "connect_us", "first_byte_us", "total_us", "referer", "user_agent"]
 COMBINED = re.compile(
     r'(\S+) - - \[(\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d \+0000)\] '
     r'"([^"\\]|\\.)*" (\d{3}) (\d+) "([^"\\]|\\.)*" "([^"\\]|\\.)*"')
