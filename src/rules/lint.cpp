@@ -53,7 +53,9 @@ class Linter {
   size_t taker_of(size_t rule) {
     if (const size_t taker = taker_of_listeners(rule); taker != kNobody) return taker;
     for (size_t earlier = 0; earlier < rule; ++earlier) {
-      if (++comparisons_ > kComparisonsMax) return kNobody;
+      // Alternatives are compared each with each.
+      comparisons_ += 1 + conditions_[rule].any.size() * (1 + conditions_[earlier].any.size());
+      if (comparisons_ > kComparisonsMax) return kNobody;
       if (implies(conditions_[rule], conditions_[earlier])) return earlier;
     }
     return kNobody;

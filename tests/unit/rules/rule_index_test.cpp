@@ -18,18 +18,24 @@ thread_local size_t allocations = 0;
 
 }  // namespace
 
-// Counts every allocation of the test binary.
-void* operator new(size_t size) {
+// Counts every allocation of the test binary; the sanitizers bring an operator new of their own.
+// Not inlined, or GCC takes malloc() and delete for a mismatched pair.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool kCountsAllocations = false;
+#else
+constexpr bool kCountsAllocations = true;
+[[gnu::noinline]] void* operator new(size_t size) {
   ++allocations;
   if (void* memory = std::malloc(size)) return memory;
   throw std::bad_alloc();
 }
-void operator delete(void* memory) noexcept {
+[[gnu::noinline]] void operator delete(void* memory) noexcept {
   std::free(memory);
 }
-void operator delete(void* memory, size_t) noexcept {
+[[gnu::noinline]] void operator delete(void* memory, size_t) noexcept {
   std::free(memory);
 }
+#endif
 
 namespace shunt::rules {
 namespace {
@@ -108,6 +114,7 @@ BOOST_AUTO_TEST_CASE(allocates_nothing_when_warm) {
   for (int i = 0; i < 200; ++i)
     random.fill(*requests.emplace_back(std::make_unique<OwnedRequest>()));
   for (const auto& request : requests) set->match(request->view, scratch);
+  if (kCountsAllocations) BOOST_TEST(allocations > 0u);
   const size_t before = allocations;
   for (const auto& request : requests) set->match(request->view, scratch);
   BOOST_TEST(allocations == before);
