@@ -184,6 +184,7 @@ bind = "127.0.0.1:{place.listen_port}"
 {self.rules(row)}
 [pool.origin]
 idle_connections = 128
+forwarded = false
 
 [[pool.origin.server]]
 name = "origin"

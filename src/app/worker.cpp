@@ -42,6 +42,17 @@ Result<void> pin_to(uint32_t cpu) {
               error);
 }
 
+// An exchange holds up to three receive buffers (its request, what is pipelined behind it, the
+// answer), an idle server connection none: with this many, the exchanges of all connections at once
+// cannot keep each other waiting for one.
+io::UringOptions ring_options(const proxy::ServiceLimits& limits) {
+  const uint64_t wanted = uint64_t{limits.connections_max} * 3 + io::BufferRing::kSlab;
+  io::UringOptions options;
+  options.buffers.buffers_max =
+      static_cast<uint32_t>(std::min<uint64_t>(wanted, io::BufferRing::kBuffersLimit));
+  return options;
+}
+
 }  // namespace
 
 // Lives on the worker's thread, from its start to its end. Members are destroyed in the reverse
@@ -190,7 +201,8 @@ Worker::~Worker() {
 void Worker::run(Assignment first, std::promise<Result<void>> started) {
   ::pthread_setname_np(::pthread_self(), fmt::format("shunt-{}", options_.index).c_str());
   const Result<void> pinned = options_.cpu ? pin_to(*options_.cpu) : Result<void>();
-  auto io = pinned ? io::UringIo::create(options_.features) : std::unexpected(pinned.error());
+  auto io = pinned ? io::UringIo::create(options_.features, ring_options(options_.limits))
+                   : std::unexpected(pinned.error());
   if (!io) {
     finished_.store(true, std::memory_order_release);
     started.set_value(std::unexpected(io.error()));
