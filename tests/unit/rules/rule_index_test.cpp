@@ -44,13 +44,19 @@ uint32_t first_of(const std::vector<Step>& steps) {
   return !steps.empty() && steps.back().matched ? steps.back().rule : kNoRule;
 }
 
+// A new one each time, printed; SHUNT_SEED repeats a run.
+uint32_t pick_seed() {
+  const char* given = std::getenv("SHUNT_SEED");
+  const uint32_t seed = given != nullptr ? static_cast<uint32_t>(std::strtoul(given, nullptr, 10))
+                                         : std::random_device()();
+  BOOST_TEST_MESSAGE("seed " << seed);
+  return seed;
+}
+
 BOOST_AUTO_TEST_SUITE(rule_index_test)
 
 BOOST_AUTO_TEST_CASE(decides_as_the_naive_evaluation) {
-  const char* given = std::getenv("SHUNT_SEED");
-  const uint32_t seed =
-      given != nullptr ? static_cast<uint32_t>(std::atoi(given)) : std::random_device()();
-  BOOST_TEST_MESSAGE("seed " << seed);
+  const uint32_t seed = pick_seed();
   RandomRules random(seed);
   const auto listeners = RandomRules::listeners();
   RuleSet::Scratch scratch;  // One for all sets, as a worker's lives through reloads.
@@ -75,8 +81,7 @@ BOOST_AUTO_TEST_CASE(decides_as_the_naive_evaluation) {
 }
 
 BOOST_AUTO_TEST_CASE(warns_only_of_rules_that_never_match) {
-  const uint32_t seed = std::random_device()();
-  BOOST_TEST_MESSAGE("seed " << seed);
+  const uint32_t seed = pick_seed();
   RandomRules random(seed);
   const auto listeners = RandomRules::listeners();
   RuleSet::Scratch scratch;
