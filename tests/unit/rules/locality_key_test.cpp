@@ -64,7 +64,7 @@ BOOST_AUTO_TEST_CASE(hashes_addresses_as_layer_4_does) {
 BOOST_AUTO_TEST_CASE(hashes_the_text_however_it_is_put_together) {
   // The same text as a path, a header, a cookie and a decoded parameter, around the size of a
   // block.
-  for (const size_t size : {0, 1, 8, 255, 256, 257, 512, 5000}) {
+  for (const size_t size : {0u, 1u, 8u, 255u, 256u, 257u, 512u, 5000u}) {
     const std::string text(size, 'x');
     std::string encoded = "k=";
     for (size_t i = 0; i < size; ++i) encoded += "%78";
