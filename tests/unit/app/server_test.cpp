@@ -187,6 +187,30 @@ BOOST_AUTO_TEST_CASE(requests_survive_many_reloads) {
   BOOST_TEST(server->generation() == 51u);
 }
 
+// A port that a reload closes answers everybody who got in: connecting and then being cut off is
+// what must not happen.
+BOOST_AUTO_TEST_CASE(a_port_that_closes_loses_nobody_who_has_connected) {
+  const auto server = start(config(port, "rr", 2));
+  std::atomic<int> lost{0};
+  std::atomic<int> answered{0};
+  std::vector<std::thread> clients;
+  for (int i = 0; i < 4; ++i) {
+    clients.emplace_back([&] {
+      while (true) {
+        Client client(port);
+        if (!client.connected()) return;
+        (client.ask().empty() ? lost : answered).fetch_add(1);
+      }
+    });
+  }
+  while (answered < 100 && lost == 0) std::this_thread::yield();
+  const uint16_t other = demo_free_port().value();
+  BOOST_TEST(server->reload(test::prepare_text(config(other, "rr", 2))).has_value());
+  for (std::thread& client : clients) client.join();
+  BOOST_TEST(lost == 0);
+  BOOST_TEST(Client(other).ask() != "");
+}
+
 BOOST_AUTO_TEST_CASE(a_drain_answers_whom_it_has_and_refuses_the_rest) {
   const auto server = start(config(port, "rr", 1));
   std::vector<std::unique_ptr<Client>> waiting;
