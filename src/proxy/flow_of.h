@@ -1,5 +1,5 @@
-// What a pool's scheduler gets to see of a request. One function, so that `shunt explain` places a request as the proxy
-// does. Pure: any thread.
+// What a pool's scheduler gets to see of a request. One function, so that `shunt explain` places a
+// request as the proxy does. Pure: any thread.
 #pragma once
 
 #include "core/instant.h"
@@ -10,8 +10,8 @@
 
 namespace shunt::proxy {
 
-// The client's address and port, and the hash of the locality key where the scheduler looks at one. `request.destination`
-// is looked at only for a key of that kind.
+// The client's address and port, and the hash of the locality key where the scheduler looks at one.
+// `request.destination` is looked at only for a key of that kind.
 inline sched::Flow flow_of(const Pool& pool, const rules::RequestView& request, Instant now) {
   sched::Flow flow;
   flow.now = now;
