@@ -151,6 +151,16 @@ class Shunt:
     def descriptors(self):
         return len(os.listdir(f"/proc/{self.pid}/fd"))
 
+    def sockets(self):
+        """Those of the descriptors that are sockets: listeners and connections."""
+        count = 0
+        for link in pathlib.Path(f"/proc/{self.pid}/fd").iterdir():
+            try:
+                count += os.readlink(link).startswith("socket:")
+            except FileNotFoundError:
+                pass  # Closed meanwhile.
+        return count
+
     def wait(self, timeout=None):
         """Waits for the process to end by itself; returns its exit code."""
         return self.process.wait(timeout or TIMEOUT)

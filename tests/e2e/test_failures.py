@@ -180,8 +180,7 @@ class ClientTest(ShuntTest):
         nginx = self.nginx({"big": bytes(size)})
         shunt = self.shunt_before([nginx], pool="idle_connections = 0")
         get(shunt.port, "/none")
-        wait_until(lambda: shunt.access_log(), "the first request")
-        at_rest = shunt.descriptors()
+        wait_until(lambda: shunt.sockets() == 1, "the listener alone")
         for number in range(30):
             client = Client(shunt.port)
             client.send(b"GET /big HTTP/1.1\r\nHost: a\r\n\r\n")
@@ -190,7 +189,7 @@ class ClientTest(ShuntTest):
         entries = shunt.wait_for_access_log(31)[1:]
         self.assertEqual({entry["reason"] for entry in entries}, {"client_reset"})
         self.assertLess(max(entry["bytes_out"] for entry in entries), size)
-        wait_until(lambda: shunt.descriptors() <= at_rest, f"{at_rest} descriptors")
+        wait_until(lambda: shunt.sockets() == 1, "the end of all connections")
 
     def test_upload_that_breaks_off(self):
         origin = self.origin()
