@@ -6,11 +6,12 @@
 #include <algorithm>
 
 #include "core/assert.h"
+#include "proxy/service.h"
 
 namespace shunt::app {
 namespace {
 
-constexpr uint64_t kPerRequest = 4;
+constexpr uint64_t kPerRequest = 2;   // The client's and the server's connection.
 constexpr uint64_t kPerProcess = 64;  // Logs, files read by a reload, what libraries open.
 constexpr uint64_t kPerWorker = 8;    // Ring, mailbox, and some to spare.
 constexpr uint64_t kPerWorkerMax = 1'000'000;
@@ -29,7 +30,12 @@ uint64_t raise_descriptor_limit() {
 ConnectionBudget connection_budget(uint32_t configured, uint64_t descriptors, uint32_t workers,
                                    uint32_t listening_addresses) {
   SHUNT_ASSERT(workers > 0);
-  const uint64_t fixed = kPerProcess + uint64_t{workers} * (kPerWorker + listening_addresses);
+  // Pipes are worth having but not needed: without one a body is copied. They get an eighth at
+  // most.
+  const uint64_t pipes =
+      std::min<uint64_t>(2 * proxy::kPipesMax * uint64_t{workers}, descriptors / 8);
+  const uint64_t fixed =
+      kPerProcess + pipes + uint64_t{workers} * (kPerWorker + listening_addresses);
   const uint64_t spare = descriptors > fixed ? descriptors - fixed : 0;
   const uint64_t affordable = std::clamp<uint64_t>(spare / kPerRequest / workers, 1, kPerWorkerMax);
   if (configured == 0)

@@ -14,7 +14,7 @@ struct ConnectionBudget {
 };
 
 // `configured`: global.max_connections of the process, 0: as many as the descriptors are good for.
-// A request in flight may need four: the client's, the server's, and a pipe's two ends. Pure.
+// A request in flight needs two, the client's and the server's; pipes for splice come on top. Pure.
 ConnectionBudget connection_budget(uint32_t configured, uint64_t descriptors, uint32_t workers,
                                    uint32_t listening_addresses);
 

@@ -1,4 +1,5 @@
-// One step of a relay at a time, in this order: what is kept back, what was received already, the pipe, the source.
+// One step of a relay at a time, in this order: what is kept back, what was received already, the
+// pipe, the source.
 #include "proxy/body_relay.h"
 
 #include <poll.h>
@@ -285,7 +286,7 @@ bool BodyRelay::may_splice() const {
 
 // Moves what the source has into the pipe; the pipe is held only while something is in it.
 int64_t BodyRelay::fill_pipe_now() {
-  if (!pipe_) pipe_ = context_.pipes.acquire();
+  if (!pipe_ && context_.pipes.in_use() < kPipesMax) pipe_ = context_.pipes.acquire();
   if (!pipe_) return -EMFILE;
   const uint64_t want =
       plan_.framing == Framing::kLength ? std::min(remaining_, kSpliceSize) : kSpliceSize;

@@ -13,6 +13,7 @@
 #include "proxy/access_log.h"
 #include "proxy/block_pool.h"
 #include "proxy/message.h"
+#include "proxy/service.h"
 #include "proxy/snapshot.h"
 
 namespace shunt::proxy {
@@ -29,7 +30,6 @@ struct Generation {
 };
 
 inline constexpr size_t kBodyScratchSize = 64 * 1024;
-inline constexpr size_t kPipesKept = 64;
 inline constexpr size_t kBlocksKept = 64;
 
 struct Context {
@@ -44,7 +44,7 @@ struct Context {
   bool draining = false;
 
   BlockPool blocks{kBlocksKept};
-  io::PipePool pipes{io, kPipesKept};
+  io::PipePool pipes{io, kPipesMax};
   rules::RuleSet::Scratch rule_scratch;
   std::string path_scratch;
 

@@ -71,7 +71,6 @@ class Exchange final : public UpstreamConnection::User, public BodyRelay::Owner 
   void remember(const RequestHead& head, uint32_t offset);
   void route(const RequestHead& head);
   void respond(const config::Rule& rule);
-  void choose_key(rules::RequestView& view);
   void respond_with_error(uint16_t status, Reason reason, std::string_view text);
   void respond_local(LocalResponse response, Reason reason);
   bool request_is_in_input() const;

@@ -5,8 +5,8 @@
 #include "core/wall_clock.h"
 #include "proxy/error_page.h"
 #include "proxy/exchange.h"
+#include "proxy/flow_of.h"
 #include "proxy/session.h"
-#include "rules/locality_key.h"
 #include "rules/path.h"
 #include "rules/text.h"
 
@@ -73,22 +73,11 @@ void Exchange::route(const RequestHead& head) {
   rule_ = &snapshot.config.rules[matched];
   if (rule_->pool == config::kNone) return respond(*rule_);
   pool_ = &snapshot.pools[rule_->pool];
-  choose_key(view);
-  try_server(&head);
-}
-
-void Exchange::choose_key(rules::RequestView& view) {
-  flow_.now = context_.io.now();
-  flow_.source = view.source.folded();
-  flow_.source_port = view.source_port;
-  if (!pool_->key_needed) return;
-  if (pool_->key.kind == config::LocalityKey::Kind::kDestination) {
+  if (pool_->key.kind == config::LocalityKey::Kind::kDestination && pool_->key_needed) {
     view.destination = context_.io.local_address(session_.fd()).ip();
   }
-  flow_.destination = rules::locality_hash(pool_->key, view);
-  if (pool_->key_is_source) return;
-  flow_.source = static_cast<uint32_t>(flow_.destination ^ (flow_.destination >> 32));
-  flow_.source_port = 0;
+  flow_ = flow_of(*pool_, view, context_.io.now());
+  try_server(&head);
 }
 
 void Exchange::respond(const config::Rule& rule) {

@@ -12,6 +12,9 @@
 
 namespace shunt::proxy {
 
+// Pipes with body bytes in them that one worker has at a time; bodies beyond that are copied.
+inline constexpr uint32_t kPipesMax = 64;
+
 struct ServiceLimits {
   uint32_t connections_max = 4096;     // Client connections of this worker; more wait in the listen queue.
 };
