@@ -165,6 +165,8 @@ void load_pool(Loading& loading, std::string_view name, const toml::table& table
   if (const Preset* preset = read_preset(loading, reader)) apply_preset(*preset, pool);
   places.scheduler_known = read_scheduler(loading, reader, pool);
   places.scheduler_flags = reader.strings("scheduler_flags");
+  // The flags of a preset are for its own scheduler.
+  if (reader.has("scheduler") || reader.has("scheduler_flags")) pool.scheduler_flags.clear();
   for (const Text& flag : places.scheduler_flags) pool.scheduler_flags.push_back(flag.value);
   read_key(loading, reader, pool);
   read_host_header(loading, reader, pool);

@@ -9,6 +9,9 @@
 namespace shunt::config {
 namespace {
 
+// A home that takes no new requests (weight 0, overloaded) hands its objects to the next one.
+constexpr std::string_view kCacheFlags[] = {"mh-fallback"};
+
 // `document` is what a pool is without a type; a test holds it equal to the defaults of Pool.
 constexpr Preset kPresets[] = {
     {PoolType::kDocument, "document", "wlc", "path", 60s, 2, 64, 50s,
@@ -19,8 +22,16 @@ constexpr Preset kPresets[] = {
      "computed answers, slow and hardly cacheable: by what is running now"},
     {PoolType::kDatabase, "database", "sed", "", 60s, 1, 128, 5min,
      "queries of uneven cost over persistent connections: by the shortest expected delay"},
-    {PoolType::kCache, "cache", "mh", "url", 30s, 2, 128, 50s,
-     "caching servers: an object has one home, and few move when a server goes"},
+    {PoolType::kCache,
+     "cache",
+     "mh",
+     "url",
+     30s,
+     2,
+     128,
+     50s,
+     "caching servers: an object has one home, and few move when a server goes",
+     {kCacheFlags}},
 };
 
 constexpr struct {
@@ -52,6 +63,7 @@ const Preset* find_preset(std::string_view name) {
 void apply_preset(const Preset& preset, Pool& pool) {
   pool.type = preset.type;
   pool.scheduler = preset.scheduler;
+  pool.scheduler_flags.assign(preset.scheduler_flags.begin(), preset.scheduler_flags.end());
   pool.key = parse_locality_key(preset.key);
   pool.response_timeout = preset.response_timeout;
   pool.retries = preset.retries;

@@ -21,6 +21,7 @@ struct Preset {
   uint32_t idle_connections;
   Duration idle_timeout;
   std::string_view why;  // One line.
+  std::span<const std::string_view> scheduler_flags = {};
 };
 
 std::span<const Preset> presets();

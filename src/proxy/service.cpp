@@ -1,8 +1,10 @@
-// The one implementation of Service: accepting, the sessions, and the generations of the configuration.
+// The one implementation of Service: accepting, the sessions, and the generations of the
+// configuration.
 #include "proxy/service.h"
 
 #include <algorithm>
 #include <cerrno>
+#include <deque>
 #include <utility>
 
 #include "core/log.h"
@@ -25,6 +27,12 @@ struct Acceptor {
   ListenerState* listener = nullptr;
   io::Op accept;
   bool wanted = true;  // False once removed; it then only waits for its operation.
+};
+
+// A connection that is not being served yet.
+struct Waiting {
+  ListenerState* listener;
+  io::Fd fd;
 };
 
 class ServiceImpl final : public Service, public SessionOwner {
@@ -58,7 +66,8 @@ class ServiceImpl final : public Service, public SessionOwner {
   ListenerState& listener_state(const std::string& name);
   void accept_from(Acceptor& acceptor);
   void on_accept(Acceptor& acceptor, int32_t result);
-  void open_session(Acceptor& acceptor, io::Fd fd);
+  void open_session(ListenerState& listener, io::Fd fd);
+  void open_waiting();
   void drop_finished_acceptors();
   void pause_accepting();
   void resume_accepting();
@@ -72,6 +81,9 @@ class ServiceImpl final : public Service, public SessionOwner {
   Slab<Exchange> exchanges_;
   IntrusiveList<Session> open_;
   uint32_t connections_ = 0;
+  // Accepted beyond the limit: one wake-up of a multishot accept brings all that have queued up.
+  // They wait here as they would have waited there.
+  std::deque<Waiting> waiting_;
   bool paused_ = false;  // Accepting rests until a connection ends or the pause is over.
   bool stopped_ = false;
   Timer pause_;
@@ -136,7 +148,13 @@ void ServiceImpl::accept_from(Acceptor& acceptor) {
 }
 
 void ServiceImpl::on_accept(Acceptor& acceptor, int32_t result) {
-  if (result >= 0) open_session(acceptor, result);
+  if (result >= 0 && stopped_) {
+    context_.io.close(result);
+  } else if (result >= 0 && full()) {
+    waiting_.push_back({acceptor.listener, result});
+  } else if (result >= 0) {
+    open_session(*acceptor.listener, result);
+  }
   if (!acceptor.wanted) return drop_finished_acceptors();
   if (result == -EMFILE || result == -ENFILE || result == -ENOBUFS || result == -ENOMEM) {
     log::warning("accepting pauses: {}", result == -EMFILE || result == -ENFILE
@@ -148,15 +166,22 @@ void ServiceImpl::on_accept(Acceptor& acceptor, int32_t result) {
   if (!paused_) accept_from(acceptor);
 }
 
-void ServiceImpl::open_session(Acceptor& acceptor, io::Fd fd) {
-  if (stopped_) return context_.io.close(fd);
+void ServiceImpl::open_session(ListenerState& listener, io::Fd fd) {
   context_.metrics.connections_accepted.add();
   context_.metrics.connections_active.add();
-  Session* session = sessions_.make(context_, *this, *acceptor.listener, fd);
+  Session* session = sessions_.make(context_, *this, listener, fd);
   open_.push_back(*session);
   ++connections_;
-  ++acceptor.listener->sessions;
+  ++listener.sessions;
   session->start();
+}
+
+void ServiceImpl::open_waiting() {
+  while (!waiting_.empty() && !full()) {
+    const Waiting next = waiting_.front();
+    waiting_.pop_front();
+    open_session(*next.listener, next.fd);
+  }
 }
 
 // New clients wait in the listen queue, where nothing is lost, until there is room again.
@@ -210,6 +235,7 @@ void ServiceImpl::on_session_closed(Session& session) {
   IntrusiveList<Session>::remove(session);
   sessions_.free(&session);
   context_.metrics.connections_active.subtract();
+  open_waiting();
   if (paused_ && !full()) resume_accepting();
 }
 
@@ -227,11 +253,12 @@ void ServiceImpl::drain() {
 void ServiceImpl::stop() {
   stopped_ = true;
   drain();
+  for (const Waiting& each : std::exchange(waiting_, {})) context_.io.close(each.fd);
   open_.each([](Session& session) { session.stop(); });
 }
 
 bool ServiceImpl::idle() const {
-  return connections_ == 0 && acceptors_.empty() && upstreams_.empty();
+  return connections_ == 0 && waiting_.empty() && acceptors_.empty() && upstreams_.empty();
 }
 
 }  // namespace

@@ -44,6 +44,16 @@ void decrease(std::atomic<uint32_t>& count) {
   count.store(before - 1, kRelaxed);
 }
 
+// The scheduler's choice. Where it has no second one (a hash without fallback) and the server it
+// chose has just refused, the least loaded of the others serves: a refused connection must not fail
+// while another server could take it. IPVS never asks twice, so without exclusions this is its
+// decision to the letter.
+Server* decide(Scheduler& scheduler, const ServerList& list, const Flow& flow) {
+  Server* server = scheduler.schedule(list, flow);
+  if (server != nullptr || flow.excluded.empty()) return server;
+  return least_loaded(list, flow, overhead);
+}
+
 // The count below which an overload ends.
 int64_t clearing_level(const ServerSpec& spec) {
   return spec.lower != 0 ? spec.lower : spec.upper - spec.upper / 4;
@@ -194,7 +204,7 @@ std::string_view LockedServerSet::scheduler_name() const {
 
 Server* LockedServerSet::schedule(const Flow& flow, Counted as) {
   const std::lock_guard guard(lock_);
-  Server* server = scheduler_->schedule(list_, flow);
+  Server* server = decide(*scheduler_, list_, flow);
   if (server != nullptr) count_in(*server, as);
   return server;
 }
@@ -238,7 +248,7 @@ std::vector<const Server*> LockedServerSet::preview(const Flow& flow) const {
   Flow retry = flow;
   while (true) {
     retry.excluded = refused;
-    const Server* server = ahead->schedule(list_, retry);
+    const Server* server = decide(*ahead, list_, retry);
     if (server == nullptr) return order;
     SHUNT_ASSERT(std::ranges::find(refused, server) == refused.end());
     order.push_back(server);

@@ -7,7 +7,6 @@ import re
 from harness import ROOT, ShuntTest, farm, free_port, get, main, run_shunt
 
 FINE, WRONG, USAGE = 0, 1, 2
-HASHES = ("dh", "mh", "sh")
 GOLDEN = sorted((ROOT / "tests/data/golden").glob("*.json"))
 
 
@@ -63,8 +62,7 @@ class ExplainTest(ShuntTest):
                                      "--source", "127.0.0.1", folder=self.folder)
                     order = re.findall(r"(?m)^(?:servers)? +\d+\. (s\d)", done.stdout)
                     self.assertEqual(done.returncode, FINE, done.stderr)
-                    wanted = 1 if scheduler in HASHES else 3  # A hash without fallback means one server.
-                    self.assertEqual((len(order), len(set(order))), (wanted, wanted), done.stdout)
+                    self.assertEqual((len(order), len(set(order))), (3, 3), done.stdout)
                     self.assertEqual(get(shunt.port, target, [("X-User", "ann")]).text, f"{order[0]}\n")
                     shunt.stop()
 

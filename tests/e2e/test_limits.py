@@ -88,7 +88,7 @@ class TimeTest(ShuntTest):
 
 
 class DescriptorTest(ShuntTest):
-    def test_more_clients_than_the_limit_are_all_served(self):
+    def test_more_clients_than_the_limit_wait_their_turn(self):
         shunt = self.shunt(farm(free_port(), [self.origin()], top="max_connections = 10"))
         shunt.send_signal(signal.SIGSTOP)  # So that all of them are there at once.
         clients = [self.client(shunt.port) for _ in range(60)]
@@ -97,6 +97,7 @@ class DescriptorTest(ShuntTest):
         shunt.send_signal(signal.SIGCONT)
         for client in clients[:10]:
             self.assertEqual(client.response().status, 200)
+        self.assertTrue(clients[30].is_quiet(0.2))  # It waits: the first ten are still there.
         for client in clients[:10]:
             client.close()
         for client in clients[10:]:
