@@ -89,6 +89,12 @@ struct Match {
   bool empty() const;  // True if it always matches.
 };
 
+// What an answer of our own may hold at most: it leaves from one block (proxy/block_pool.h),
+// percent-encoding included.
+inline constexpr size_t kRedirectToMax = 4 * 1024;
+inline constexpr size_t kRespondBodyMax = 48 * 1024;
+inline constexpr size_t kContentTypeMax = 256;
+
 struct Redirect {
   std::string to;         // Location: an absolute URI or path.
   uint16_t status = 302;  // 301, 302, 303, 307 or 308.

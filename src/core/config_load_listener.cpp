@@ -13,7 +13,7 @@ constexpr Duration kTimeoutMin = 1ms;
 constexpr Duration kTimeoutMax = 24h;
 constexpr uint32_t kHeaderMin = 1024;
 constexpr uint32_t kHeaderMax = 64 * 1024;
-constexpr int64_t kHeaderCountMax = 1000;
+constexpr int64_t kHeaderCountMax = 256;  // proxy::kFieldsMax.
 constexpr uint32_t kRequestLineMin = 256;
 
 constexpr Choice<AccessLogFormat> kAccessLogFormats[] = {{"json", AccessLogFormat::kJson},

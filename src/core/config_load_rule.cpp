@@ -9,6 +9,14 @@
 namespace shunt::config {
 namespace {
 
+// An answer of our own leaves from one block of memory, so what it holds is bounded.
+void check_size(Loading& loading, Place place, std::string_view key, size_t size, size_t most) {
+  if (size <= most) return;
+  loading.diagnostics.error(
+      place, fmt::format("\"{}\" has {} bytes, at most {} are possible", key, size, most),
+      "serve larger content from a pool");
+}
+
 constexpr std::array<uint16_t, 5> kRedirectStatuses = {301, 302, 303, 307, 308};
 
 Redirect load_redirect(Loading& loading, const toml::table& table) {
@@ -16,6 +24,7 @@ Redirect load_redirect(Loading& loading, const toml::table& table) {
   Redirect redirect;
   if (const auto to = reader.text("to")) {
     redirect.to = to->value;
+    check_size(loading, to->place, "to", redirect.to.size(), kRedirectToMax);
     if (has_control(to->value) || to->value.find(' ') != std::string::npos)
       loading.diagnostics.error(to->place,
                                 "a redirect's target holds no space or control character",
@@ -42,6 +51,9 @@ Respond load_respond(Loading& loading, const toml::table& table) {
   if (reader.string("content_type", respond.content_type) && has_control(respond.content_type))
     loading.diagnostics.error(reader.place_of("content_type"),
                               "\"content_type\" must not hold control characters");
+  check_size(loading, reader.place_of("body"), "body", respond.body.size(), kRespondBodyMax);
+  check_size(loading, reader.place_of("content_type"), "content_type", respond.content_type.size(),
+             kContentTypeMax);
   // RFC 9110 sections 15.3.5 and 15.4.5: these have no content.
   if ((respond.status == 204 || respond.status == 304) && !respond.body.empty())
     loading.diagnostics.error(reader.place_of("body"),

@@ -27,10 +27,8 @@ namespace shunt::proxy {
 // How the client's connection goes on after an exchange.
 enum class Afterwards : uint8_t {
   kKeepAlive,
-  kClose,   // Nothing more is expected from the client.
-  kLinger,  // The client may still be sending: its bytes are read for a while, or a reset would eat
-            // the answer.
-  kReset,   // The answer was cut short and nothing but a reset can tell.
+  kClose,  // Our direction ends behind the answer.
+  kReset,  // The answer was cut short and nothing but a reset can tell.
 };
 
 class Exchange final : public UpstreamConnection::User, public BodyRelay::Owner {

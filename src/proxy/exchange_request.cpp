@@ -46,7 +46,8 @@ void Exchange::try_server(const RequestHead* head) {
     server_ = pool_->servers->schedule(flow_, sched::Counted::kActive);
     if (server_ == nullptr) break;
     if (attempts_++ > 0) context_.metrics.retries.add();
-    const bool probe = !is_idempotent(method_);
+    // What cannot be sent a second time must not meet a connection that the server has just closed.
+    const bool probe = !is_idempotent(method_) || !replayable_;
     if (!fresh_only_) {
       connection_ = context_.upstreams->take(*server_, idle_limits(pool_config()), probe, *this);
       if (connection_ != nullptr) {
@@ -199,7 +200,7 @@ void Exchange::on_request_relay_end() {
 void Exchange::request_done() {
   request_half_ = Half::kDone;
   const size_t used = replayable_ ? head_offset_ + head_size_ + request_length_ : 0;
-  if (keep_alive_ && session_.input().size() == used) session_.watch_client();
+  if (session_.input().size() == used) session_.watch_client();
   if (response_half_ == Half::kOpen)
     set_deadline(pool_config().response_timeout, Reason::kResponseTimeout);
 }
@@ -219,7 +220,8 @@ void Exchange::server_failed(Reason reason) {
   // nothing about the server, so the request gets a fresh connection, once (RFC 9110 §9.2.2, RFC
   // 9112 §9.3.1).
   const bool safe = replayable_ && (!request_sent_ || is_idempotent(method_));
-  if (reused_ && safe && !fresh_only_ && !interim_) {
+  const bool answered = first_byte_ != kNever;
+  if (reused_ && safe && !answered && !fresh_only_) {
     give_up_server();
     fresh_only_ = true;
     request_half_ = Half::kOpen;

@@ -91,9 +91,7 @@ void Exchange::send_response(const ResponseHead& head) {
   // request.
   const bool request_read = request_half_ == Half::kDone;
   keep_alive_ = keep_alive_ && request_read && !until_close_ && session_.may_keep_alive();
-  afterwards_ = keep_alive_    ? Afterwards::kKeepAlive
-                : request_read ? Afterwards::kClose
-                               : Afterwards::kLinger;
+  afterwards_ = keep_alive_ ? Afterwards::kKeepAlive : Afterwards::kClose;
 
   HeadBuffer out(context_.head_scratch);
   write_response_head(out, head, {version_, keep_alive_, chunked, pool_config().forwarded});

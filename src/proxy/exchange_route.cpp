@@ -108,9 +108,7 @@ void Exchange::respond_local(LocalResponse response, Reason reason) {
   enter(Phase::kForwarding);
   const bool request_read = replayable_ || request_half_ == Half::kDone;
   keep_alive_ = keep_alive_ && request_read && session_.may_keep_alive();
-  afterwards_ = keep_alive_    ? Afterwards::kKeepAlive
-                : request_read ? Afterwards::kClose
-                               : Afterwards::kLinger;
+  afterwards_ = keep_alive_ ? Afterwards::kKeepAlive : Afterwards::kClose;
   if (replayable_) bytes_in_ += request_length_;
   reason_ = reason;
   status_ = response.status;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 #include <deque>
 #include <utility>
 
@@ -28,6 +29,12 @@ struct Acceptor {
   io::Op accept;
   bool wanted = true;  // False once removed; it then only waits for its operation.
 };
+
+std::string why_not_accepted(int32_t result) {
+  if (result == -EMFILE || result == -ENFILE) return "out of file descriptors";
+  if (result == -ENOBUFS || result == -ENOMEM) return "out of memory";
+  return std::strerror(-result);
+}
 
 // A connection that is not being served yet.
 struct Waiting {
@@ -55,7 +62,9 @@ class ServiceImpl final : public Service, public SessionOwner {
   void drain() override;
   void stop() override;
   bool idle() const override;
-  uint32_t connections() const override { return connections_; }
+  uint32_t connections() const override {
+    return connections_ + static_cast<uint32_t>(waiting_.size());
+  }
 
   // SessionOwner
   Exchange* make_exchange(Session& session) override { return exchanges_.make(context_, session); }
@@ -86,6 +95,7 @@ class ServiceImpl final : public Service, public SessionOwner {
   std::deque<Waiting> waiting_;
   bool paused_ = false;  // Accepting rests until a connection ends or the pause is over.
   bool stopped_ = false;
+  bool ending_sessions_ = false;  // Going through open_: no session may join it meanwhile.
   Timer pause_;
   std::vector<std::unique_ptr<ListenerState>> listeners_;
   std::vector<std::unique_ptr<Acceptor>> acceptors_;
@@ -156,10 +166,9 @@ void ServiceImpl::on_accept(Acceptor& acceptor, int32_t result) {
     open_session(*acceptor.listener, result);
   }
   if (!acceptor.wanted) return drop_finished_acceptors();
-  if (result == -EMFILE || result == -ENFILE || result == -ENOBUFS || result == -ENOMEM) {
-    log::warning("accepting pauses: {}", result == -EMFILE || result == -ENFILE
-                                             ? "out of file descriptors"
-                                             : "out of memory");
+  // Whatever ended it would end it again at once.
+  if (result < 0 && result != -ECANCELED) {
+    log::warning("accepting pauses: {}", why_not_accepted(result));
     return pause_accepting();
   }
   if (full()) return pause_accepting();
@@ -177,7 +186,7 @@ void ServiceImpl::open_session(ListenerState& listener, io::Fd fd) {
 }
 
 void ServiceImpl::open_waiting() {
-  while (!waiting_.empty() && !full()) {
+  while (!waiting_.empty() && !full() && !ending_sessions_) {
     const Waiting next = waiting_.front();
     waiting_.pop_front();
     open_session(*next.listener, next.fd);
@@ -246,14 +255,17 @@ void ServiceImpl::drain() {
     context_.io.cancel(acceptor->accept);
   }
   drop_finished_acceptors();
+  ending_sessions_ = true;
   open_.each([](Session& session) { session.drain(); });
+  ending_sessions_ = false;
+  open_waiting();
   upstreams_.close_idle();
 }
 
 void ServiceImpl::stop() {
   stopped_ = true;
-  drain();
   for (const Waiting& each : std::exchange(waiting_, {})) context_.io.close(each.fd);
+  drain();
   open_.each([](Session& session) { session.stop(); });
 }
 

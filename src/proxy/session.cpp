@@ -1,4 +1,5 @@
-// The life of a client connection: reading heads, handing them over, closing without losing the answer.
+// The life of a client connection: reading heads, handing them over, closing without losing the
+// answer.
 #include "proxy/session.h"
 
 #include <poll.h>
@@ -10,8 +11,10 @@ namespace shunt::proxy {
 namespace {
 
 using namespace std::chrono_literals;
-constexpr Duration kLingerTime = 2s;
-constexpr uint32_t kLingerBytes = 1024 * 1024;
+constexpr Duration kLingerTime = 5s;
+// An idle client has its answers; it is not worth a longer wait when the process wants to end.
+constexpr Duration kDrainLingerTime = 1s;
+constexpr int kDiscardsPerTurn = 16;
 
 }  // namespace
 
@@ -52,10 +55,9 @@ void Session::set_deadline(Instant deadline) {
 }
 
 void Session::enter(Phase target) {
-  const bool allowed = target == Phase::kTerminating ||
+  const bool allowed = target == Phase::kTerminating || target == Phase::kLingering ||
                        (phase_ == Phase::kReading && target == Phase::kExchange) ||
-                       (phase_ == Phase::kExchange && target == Phase::kReading) ||
-                       (phase_ == Phase::kExchange && target == Phase::kLingering);
+                       (phase_ == Phase::kExchange && target == Phase::kReading);
   SHUNT_ASSERT(allowed);
   SHUNT_ASSERT(phase_ != Phase::kTerminating);
   phase_ = target;
@@ -92,8 +94,12 @@ void Session::on_receive(int32_t result) {
     case Phase::kExchange:
       if (result < 0) return exchange_->on_client_gone(Reason::kClientReset);
       // A client may close its direction and still wait for the answer (RFC 9112 §9.6 knows
-      // half-closed connections).
-      if (result == 0) client_ended_ = true;
+      // half-closed connections). Only a reset, or an end of both directions, says that nobody
+      // does.
+      if (result == 0) {
+        client_ended_ = true;
+        if (!ready_.submitted) context_.io.poll(ready_, fd_, 0);
+      }
       if (result > 0) next_input_.adopt(receive_.buffer);
       return;
     case Phase::kLingering:
@@ -103,10 +109,17 @@ void Session::on_receive(int32_t result) {
   }
 }
 
-void Session::on_ready(int32_t) {
+void Session::on_ready(int32_t result) {
   if (phase_ == Phase::kTerminating) return join();
   if (phase_ == Phase::kLingering) return discard();
-  if (phase_ == Phase::kExchange) return;  // The head was refused while more of it was awaited.
+  if (phase_ == Phase::kExchange) {
+    // Armed by an end of the client's direction, or for the rest of a head that was refused
+    // meanwhile.
+    if (result > 0 && (result & (POLLERR | POLLHUP)) != 0) {
+      exchange_->on_client_gone(Reason::kClientReset);
+    }
+    return;
+  }
   const std::span<char> room = input_.room(context_.io, context_.blocks);
   const int64_t received = context_.io.recv_now(fd_, room.data(), room.size());
   if (received == -EAGAIN) return read_more();
@@ -129,15 +142,15 @@ void Session::process_input() {
 // One head, if it is complete. False if more bytes are needed first.
 bool Session::process_head() {
   if (input_.empty()) {
-    if (client_ended_) {
-      terminate(false);
+    if (client_ended_ || context_.draining || listener_.index == config::kNone) {
+      linger(kLingerTime);
     } else {
       read_more();
     }
     return false;
   }
-  const HeadLimits limits = head_limits();
-  switch (scanner_.scan(input_.view(), limits)) {
+  if (!head_begun_) limits_ = head_limits();
+  switch (scanner_.scan(input_.view(), limits_)) {
     case Scan::kIncomplete:
       if (!head_begun_) set_deadline(context_.io.now() + listener_.config.header_timeout);
       head_begun_ = true;
@@ -152,7 +165,7 @@ bool Session::process_head() {
   const uint32_t offset = scanner_.skipped();
   RequestHead& head = context_.request_head;
   const auto rejected =
-      parse_request(input_.view().substr(offset, scanner_.head_size()), limits, head);
+      parse_request(input_.view().substr(offset, scanner_.head_size()), limits_, head);
   if (rejected) {
     refuse(Reason::kBadRequest, *rejected);
     return true;
@@ -177,11 +190,9 @@ void Session::on_exchange_end(Exchange& exchange, size_t used, Afterwards afterw
   input_.consume(used);
   switch (afterwards) {
     case Afterwards::kClose:
-      return terminate(false);
+      return linger(kLingerTime);
     case Afterwards::kReset:
       return terminate(true);
-    case Afterwards::kLinger:
-      return linger();
     case Afterwards::kKeepAlive:
       break;
   }
@@ -199,28 +210,28 @@ void Session::on_exchange_end(Exchange& exchange, size_t used, Afterwards afterw
 
 // --- Closing ---
 
-// The client may be sending still. Closing now would reset the connection and take the answer with
-// it (RFC 9112 §9.6), so the end of our direction goes first and what comes is read away for a
-// while.
-void Session::linger() {
+// Answers may still be on their way, and the client may be sending: closing with bytes of its
+// unread would reset the connection and take the answers with it (RFC 9112 §9.6). So the end of our
+// direction goes first, and what comes is read away until the client ends its own.
+void Session::linger(Duration longest) {
+  if (client_ended_) return terminate(false);
   enter(Phase::kLingering);
   input_.release(context_.io, context_.blocks);
   next_input_.release(context_.io, context_.blocks);
   context_.io.shutdown_write(fd_);
-  set_deadline(context_.io.now() + kLingerTime);
+  set_deadline(context_.io.now() + longest);
   discard();
 }
 
 void Session::discard() {
   if (receive_.submitted || ready_.submitted) return;
   std::span<char> scratch = context_.body_scratch;
-  while (lingered_bytes_ < kLingerBytes) {
+  for (int i = 0; i < kDiscardsPerTurn; ++i) {
     const int64_t received = context_.io.recv_now(fd_, scratch.data(), scratch.size());
-    if (received == -EAGAIN) return context_.io.poll(ready_, fd_, POLLIN | POLLRDHUP);
+    if (received == -EAGAIN) break;
     if (received <= 0) return terminate(false);
-    lingered_bytes_ += static_cast<uint32_t>(received);
   }
-  terminate(false);
+  context_.io.poll(ready_, fd_, POLLIN | POLLRDHUP);
 }
 
 void Session::on_timer() {
@@ -239,7 +250,8 @@ void Session::on_timer() {
 }
 
 void Session::drain() {
-  if (phase_ == Phase::kReading && input_.empty()) terminate(false);
+  if (phase_ != Phase::kReading || !input_.empty()) return;
+  linger(kDrainLingerTime);
 }
 
 void Session::stop() {

@@ -65,7 +65,6 @@ class Session : public ListNode<> {
   ListenerState& listener_state() { return listener_; }  // For the service.
   const SocketAddress& client() const { return client_; }
   std::string_view client_ip() const { return {client_ip_.data(), client_ip_size_}; }
-  HeadLimits head_limits() const;
   bool may_keep_alive() const;  // But for what the request itself says.
   void set_deadline(Instant deadline);
   // The request has been read to its end, all that has arrived is used up: watches the client while
@@ -81,11 +80,11 @@ class Session : public ListNode<> {
   void read_more();
   void on_receive(int32_t result);
   void on_ready(int32_t result);
-  void on_received_end(int32_t result);
   void process_input();
   bool process_head();
+  HeadLimits head_limits() const;
   void refuse(Reason reason, Reject reject);
-  void linger();
+  void linger(Duration longest);
   void discard();
   void on_timer();
   void enter(Phase target);
@@ -105,12 +104,12 @@ class Session : public ListNode<> {
   bool client_ended_ = false;  // The client has closed its direction.
   bool reset_ = false;
   uint32_t requests_ = 0;
-  uint32_t lingered_bytes_ = 0;
   Exchange* exchange_ = nullptr;
   io::RecvOp receive_;  // Into next_input_ during an exchange, else into input_.
   io::Op ready_;
   Timer timer_;
   HeadScanner scanner_{true};
+  HeadLimits limits_;  // Of the head being read: a reload may change the listener's meanwhile.
   Input input_;
   Input next_input_;
   SocketAddress client_;

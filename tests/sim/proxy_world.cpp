@@ -214,6 +214,18 @@ void ProxyWorld::serve_all(const Handler& handler) {
   for (uint32_t i = 0; i < server_count_; ++i) serve(i, handler);
 }
 
+void ProxyWorld::reload(const std::function<void(config::Config&)>& adjust) {
+  auto next = std::make_shared<proxy::Snapshot>();
+  next->generation = snapshot_->generation + 1;
+  next->config = snapshot_->config;
+  adjust(next->config);
+  Diagnostics diagnostics;
+  next->rules = rules::RuleSet::compile(next->config.rules, next->config.listeners, diagnostics);
+  next->pools.push_back({&next->config.pools[0], servers_, {}, false, false});
+  snapshot_ = next;
+  service_->use(snapshot_);
+}
+
 std::string ProxyWorld::exchange(std::string_view request, Duration longest) {
   SimPeer& client = connect();
   client.send(request);

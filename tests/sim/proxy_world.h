@@ -70,6 +70,9 @@ class ProxyWorld {
   void serve(uint32_t server, Handler handler);
   void serve_all(const Handler& handler);
 
+  // A new generation of the configuration: what it was, adjusted. Servers and pools stay.
+  void reload(const std::function<void(config::Config&)>& adjust);
+
   // Sends `request` on a new connection and returns what came back when the proxy was done with it,
   // or after `longest`.
   std::string exchange(std::string_view request, Duration longest = std::chrono::minutes(5));

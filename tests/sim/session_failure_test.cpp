@@ -140,6 +140,31 @@ BOOST_AUTO_TEST_CASE(sends_again_on_a_fresh_connection_what_is_safe) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(sends_nothing_again_once_an_answer_has_begun) {
+  for (const char* begun : {"HTTP/1.1 200 OK\r\nContent-Le", "HTTP/1.1 103 Early Hints\r\n\r\n"}) {
+    ProxyWorld world({});
+    int requests = 0;
+    world.io().serve(ProxyWorld::server_address(0), [&](SimPeer& peer) {
+      peer.on_event = [&requests, begun](SimPeer& origin) {
+        if (!origin.received().ends_with("\r\n\r\n")) return;
+        origin.take();
+        if (++requests == 1) return origin.send(ok("fine"));
+        origin.send(begun);
+        origin.close();
+      };
+    });
+    SimPeer& client = world.connect();
+    client.send(get("/1"));
+    world.io().settle();
+    client.take();
+    client.send(get("/2"));
+    world.io().settle();
+    BOOST_TEST(requests == 2);
+    BOOST_TEST(client.received().find(" 502 ") != std::string::npos);
+    world.finish();
+  }
+}
+
 BOOST_AUTO_TEST_CASE(drops_an_idle_connection_that_the_server_closes) {
   ProxyWorld world({});
   std::vector<SimPeer*> peers;

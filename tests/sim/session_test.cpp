@@ -322,6 +322,9 @@ BOOST_AUTO_TEST_CASE(drains) {
   BOOST_TEST(!world.service().idle());
   BOOST_TEST(world.io().run_until([&] { return busy.over(); }));
   BOOST_TEST(answers(busy.take(), 1)[0].field("connection") == "close");
+  idle.close();
+  busy.close();
+  world.io().settle();
   BOOST_TEST(world.service().idle());
   world.finish();
 }
@@ -397,6 +400,68 @@ BOOST_AUTO_TEST_CASE(survives_thousands_of_pipelined_local_answers) {
   client.send(all);
   world.io().settle();
   BOOST_TEST(world.ended(Reason::kLocal) == 5000u);
+  world.finish();
+}
+
+BOOST_AUTO_TEST_CASE(keeps_the_limits_a_head_began_with) {
+  ProxyWorld world({});
+  world.serve_all(echo_path());
+  SimPeer& client = world.connect();
+  client.send("GET /x HTTP/1.1\r\nHost: a\r\nX: " + std::string(20'000, 'a'));
+  world.io().settle();
+  world.reload([](config::Config& config) { config.listeners[0].header_max = 8 * 1024; });
+  client.send("\r\nConnection: close\r\n\r\n");
+  BOOST_TEST(world.io().run_until([&] { return client.over(); }));
+  BOOST_TEST(answers(client.take(), 1)[0].body == "/x");
+  client.close();
+  world.io().settle();
+  world.finish();
+}
+
+BOOST_AUTO_TEST_CASE(delivers_the_whole_answer_to_a_client_that_goes_on_sending) {
+  const std::string body = pattern(5, 300'000);
+  for (const std::string& late : {std::string("\r\n"), get("/pipelined")}) {
+    ProxyWorld world({});
+    world.serve_all([&](const SimMessage&, bool&) { return ok(body); });
+    SimPeer& client = world.connect();
+    client.slow_down(20'000, 10ms);
+    client.send(get("/", kClose));
+    world.io().run_for(50ms);
+    client.send(late);
+    BOOST_TEST(world.io().run_until([&] { return client.over(); }));
+    BOOST_TEST((answers(client.take(), 1)[0].body == body));
+    client.close();
+    world.io().settle();
+    world.finish();
+  }
+}
+
+BOOST_AUTO_TEST_CASE(closes_a_connection_that_was_answered_before_a_drain_began) {
+  ProxyWorld world({});
+  world.serve_all([](const SimMessage&, bool&) { return ok(pattern(5, 300'000)); });
+  SimPeer& client = world.connect();
+  client.slow_down(20'000, 10ms);
+  client.send(get("/"));
+  world.io().run_for(50ms);
+  BOOST_TEST(!client.received().empty());
+  world.service().drain();
+  BOOST_TEST(world.io().run_until([&] { return client.over(); }, 5s));
+  BOOST_TEST((answers(client.take(), 1)[0].body == pattern(5, 300'000)));
+  client.close();
+  world.io().settle();
+  BOOST_TEST(world.service().idle());
+  world.finish();
+}
+
+BOOST_AUTO_TEST_CASE(gives_up_when_a_client_that_asked_for_close_resets) {
+  ProxyWorld world({});
+  world.io().serve(ProxyWorld::server_address(0), [](SimPeer&) {});
+  SimPeer& client = world.connect();
+  client.send(get("/", kClose));
+  world.io().settle();
+  client.reset();
+  world.io().settle();
+  BOOST_TEST(world.ended(Reason::kClientReset) == 1u);
   world.finish();
 }
 
