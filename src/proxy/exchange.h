@@ -34,7 +34,7 @@ enum class Afterwards : uint8_t {
 class Exchange final : public UpstreamConnection::User, public BodyRelay::Owner {
  public:
   Exchange(Context& context, Session& session);
-  ~Exchange();
+  virtual ~Exchange();
   Exchange(const Exchange&) = delete;
   Exchange& operator=(const Exchange&) = delete;
 

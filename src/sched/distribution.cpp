@@ -80,8 +80,8 @@ Comparison compare_runs(std::span<const std::string> recorded,
                         std::span<const std::string> replayed) {
   for (const size_t length : {size_t{1}, size_t{2}}) {
     Table table;
-    each_window(recorded, length, [&](std::string picks) { ++table[picks].recorded; });
-    each_window(replayed, length, [&](std::string picks) { ++table[picks].replayed; });
+    each_window(recorded, length, [&](const std::string& picks) { ++table[picks].recorded; });
+    each_window(replayed, length, [&](const std::string& picks) { ++table[picks].replayed; });
     Comparison result = compare(table, length == 1 ? "picks" : "successions of picks");
     if (!result.alike) return result;
   }
