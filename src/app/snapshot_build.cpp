@@ -29,20 +29,20 @@ bool hashes_destination(std::string_view scheduler) {
   return scheduler == "dh" || scheduler == "lblc" || scheduler == "lblcr";
 }
 
-// A set as the pool describes it. What the schedulers refuse becomes an error of the configuration.
+// An empty set under the pool's scheduler; whether it may list the pool's servers is found out
+// without listing them, because a server that joins a set gets an id, and ids are for good. What is
+// refused becomes an error of the configuration.
 std::unique_ptr<sched::ServerSet> try_pool(const config::Pool& pool, Diagnostics& diagnostics) {
-  auto set = sched::ServerSet::create(pool.scheduler, pool.scheduler_flags);
-  if (!set) {
-    diagnostics.error(pool.place, fmt::format("pool \"{}\": {}", pool.name, set.error().text));
-    return nullptr;
-  }
   for (const config::Server& server : pool.servers) {
-    const auto added = (*set)->add(spec_of(server));
-    if (added) continue;
+    const auto fine = sched::check(spec_of(server));
+    if (fine) continue;
     diagnostics.error(server.place,
-                      fmt::format("server \"{}\": {}", server.name, added.error().text));
+                      fmt::format("server \"{}\": {}", server.name, fine.error().text));
   }
-  return std::move(*set);
+  auto set = sched::ServerSet::create(pool.scheduler, pool.scheduler_flags);
+  if (set) return std::move(*set);
+  diagnostics.error(pool.place, fmt::format("pool \"{}\": {}", pool.name, set.error().text));
+  return nullptr;
 }
 
 proxy::Pool snapshot_pool(const config::Pool& pool, std::shared_ptr<sched::ServerSet> servers) {
@@ -54,6 +54,17 @@ proxy::Pool snapshot_pool(const config::Pool& pool, std::shared_ptr<sched::Serve
           .key = key,
           .key_needed = hashes_destination(pool.scheduler) || (by_source && !key_is_source),
           .key_is_source = key_is_source};
+}
+
+void reconcile(sched::ServerSet& set, const config::Pool& pool, Changes& changes) {
+  std::vector<sched::ServerSpec> specs;
+  for (const config::Server& server : pool.servers) specs.push_back(spec_of(server));
+  const auto done = set.reconcile(specs, pool.scheduler, pool.scheduler_flags);
+  SHUNT_ASSERT(done.has_value());  // prepare() has looked at all that could be refused.
+  changes.servers_added += done->added;
+  changes.servers_removed += done->removed;
+  changes.servers_edited += done->edited;
+  if (done->scheduler_changed) ++changes.schedulers_changed;
 }
 
 }  // namespace
@@ -75,7 +86,7 @@ Prepared prepare(config::Loaded loaded) {
   snapshot.rules = rules::RuleSet::compile(snapshot.config.rules, snapshot.config.listeners,
                                            prepared.diagnostics);
   for (const config::Pool& pool : snapshot.config.pools)
-    prepared.trial_sets.push_back(try_pool(pool, prepared.diagnostics));
+    prepared.empty_sets.push_back(try_pool(pool, prepared.diagnostics));
   return prepared;
 }
 
@@ -85,7 +96,7 @@ Prepared prepare_file(const std::filesystem::path& path) {
 
 std::shared_ptr<const proxy::Snapshot> ServerSets::apply(Prepared prepared, Changes& changes) {
   SHUNT_ASSERT(prepared.good());
-  SHUNT_ASSERT(prepared.trial_sets.size() == prepared.config().pools.size());
+  SHUNT_ASSERT(prepared.empty_sets.size() == prepared.config().pools.size());
   std::shared_ptr<proxy::Snapshot> snapshot = std::move(prepared.snapshot);
   snapshot->generation = ++generation_;
 
@@ -93,54 +104,18 @@ std::shared_ptr<const proxy::Snapshot> ServerSets::apply(Prepared prepared, Chan
   for (size_t i = 0; i < snapshot->config.pools.size(); ++i) {
     const config::Pool& pool = snapshot->config.pools[i];
     wanted.insert(pool.name);
-    const auto [place, is_new] = entries_.try_emplace(pool.name);
-    Entry& entry = place->second;
+    const auto [place, is_new] = sets_.try_emplace(pool.name);
     if (is_new) {
-      entry = {.servers = std::move(prepared.trial_sets[i]), .flags = pool.scheduler_flags};
+      place->second = std::move(prepared.empty_sets[i]);
       ++changes.pools_added;
-      changes.servers_added += pool.servers.size();
-    } else {
-      edit(entry, pool, changes);
     }
-    snapshot->pools.push_back(snapshot_pool(pool, entry.servers));
+    reconcile(*place->second, pool, changes);
+    snapshot->pools.push_back(snapshot_pool(pool, place->second));
   }
   // Requests in flight hold the removed pools' sets by their own snapshot.
-  changes.pools_removed += std::erase_if(
-      entries_, [&wanted](const auto& entry) { return !wanted.contains(entry.first); });
+  changes.pools_removed +=
+      std::erase_if(sets_, [&wanted](const auto& entry) { return !wanted.contains(entry.first); });
   return snapshot;
-}
-
-void ServerSets::edit(Entry& entry, const config::Pool& pool, Changes& changes) {
-  sched::ServerSet& set = *entry.servers;
-  std::map<std::string_view, const config::Server*> wanted;
-  for (const config::Server& server : pool.servers) wanted.emplace(server.name, &server);
-
-  // prepare() has had a set of its own take the same servers and scheduler, so nothing here can be
-  // refused.
-  std::set<std::string_view> kept;
-  for (sched::Server* server : set.servers()) {
-    const auto found = wanted.find(server->spec.name);
-    if (found == wanted.end() || found->second->address != server->spec.address) {
-      set.remove(*server);
-      ++changes.servers_removed;
-      continue;
-    }
-    const config::Server& now = *found->second;
-    kept.insert(now.name);
-    const sched::ServerSpec& spec = server->spec;
-    if (spec.weight == now.weight && spec.upper == now.upper && spec.lower == now.lower) continue;
-    SHUNT_ASSERT(set.edit(*server, now.weight, now.upper, now.lower).has_value());
-    ++changes.servers_edited;
-  }
-  for (const config::Server& server : pool.servers) {
-    if (kept.contains(server.name)) continue;
-    SHUNT_ASSERT(set.add(spec_of(server)).has_value());
-    ++changes.servers_added;
-  }
-  if (set.scheduler_name() == pool.scheduler && entry.flags == pool.scheduler_flags) return;
-  SHUNT_ASSERT(set.change_scheduler(pool.scheduler, pool.scheduler_flags).has_value());
-  entry.flags = pool.scheduler_flags;
-  ++changes.schedulers_changed;
 }
 
 }  // namespace shunt::app

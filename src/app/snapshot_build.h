@@ -21,8 +21,8 @@ namespace shunt::app {
 // A configuration with its rules compiled and each pool's scheduler tried out.
 struct Prepared {
   std::unique_ptr<proxy::Snapshot> snapshot;  // Its pools have no servers yet. Never null.
-  std::vector<std::unique_ptr<sched::ServerSet>>
-      trial_sets;  // Parallel to config.pools; used for new pools.
+  // Parallel to config.pools: under its scheduler, with no servers yet; used if the pool is new.
+  std::vector<std::unique_ptr<sched::ServerSet>> empty_sets;
   Diagnostics diagnostics;
 
   bool good() const { return !diagnostics.has_errors(); }
@@ -54,13 +54,7 @@ class ServerSets {
   std::shared_ptr<const proxy::Snapshot> apply(Prepared prepared, Changes& changes);
 
  private:
-  struct Entry {
-    std::shared_ptr<sched::ServerSet> servers;
-    std::vector<std::string> flags;  // Of the scheduler.
-  };
-  void edit(Entry& entry, const config::Pool& pool, Changes& changes);
-
-  std::map<std::string, Entry> entries_;
+  std::map<std::string, std::shared_ptr<sched::ServerSet>> sets_;
   uint64_t generation_ = 0;
 };
 

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <map>
 #include <mutex>
 #include <random>
 
@@ -87,8 +88,9 @@ Result<void> check_limits(std::string_view name, int32_t weight, uint32_t upper,
 
 class LockedServerSet final : public ServerSet {
  public:
-  LockedServerSet(std::string_view name, std::unique_ptr<Scheduler> scheduler, uint64_t seed)
-      : seed_(seed), scheduler_name_(name), scheduler_(std::move(scheduler)) {
+  LockedServerSet(std::string_view name, const std::vector<std::string>& flags,
+                  std::unique_ptr<Scheduler> scheduler, uint64_t seed)
+      : seed_(seed), scheduler_name_(name), flags_(flags), scheduler_(std::move(scheduler)) {
     scheduler_->start(list_);
   }
 
@@ -97,6 +99,8 @@ class LockedServerSet final : public ServerSet {
   void remove(Server& server) override;
   Result<void> change_scheduler(std::string_view scheduler,
                                 const std::vector<std::string>& flags) override;
+  Result<Reconciled> reconcile(std::span<const ServerSpec> specs, std::string_view scheduler,
+                               const std::vector<std::string>& flags) override;
   std::string_view scheduler_name() const override;
 
   Server* schedule(const Flow& flow, Counted as) override;
@@ -108,6 +112,13 @@ class LockedServerSet final : public ServerSet {
   std::vector<Server*> servers() const override;
 
  private:
+  // All of these require the lock.
+  Server* listed(std::string_view name) const;
+  Server& list(const ServerSpec& spec);
+  void unlist(Server& server);
+  void set_spec(Server& server, int32_t weight, uint32_t upper, uint32_t lower);
+  void replace_scheduler(std::string_view name, const std::vector<std::string>& flags,
+                         std::unique_ptr<Scheduler> scheduler);
   Server& revive_or_create(const ServerSpec& spec);
   void collect_removed();
   static void count_in(Server& server, Counted as);
@@ -119,6 +130,7 @@ class LockedServerSet final : public ServerSet {
 
   // Guarded by the lock.
   std::string_view scheduler_name_;  // The registry's constant.
+  std::vector<std::string> flags_;   // Of the scheduler.
   std::unique_ptr<Scheduler> scheduler_;
   ServerList list_;
   std::vector<std::unique_ptr<Server>>
@@ -126,12 +138,22 @@ class LockedServerSet final : public ServerSet {
 };
 
 Result<Server*> LockedServerSet::add(const ServerSpec& spec) {
-  SHUNT_TRY(check_limits(spec.name, spec.weight, spec.upper, spec.lower));
+  SHUNT_TRY(check(spec));
   const std::lock_guard guard(lock_);
-  const bool known = std::ranges::any_of(
-      list_, [&](const Server* server) { return server->spec.name == spec.name; });
-  if (known) return fail(fmt::format("server {} is already there", spec.name));
+  if (listed(spec.name) != nullptr)
+    return fail(fmt::format("server {} is already there", spec.name));
+  Server& server = list(spec);
+  collect_removed();
+  return &server;
+}
 
+Server* LockedServerSet::listed(std::string_view name) const {
+  const auto found = std::ranges::find(
+      list_, name, [](const Server* server) -> std::string_view { return server->spec.name; });
+  return found == list_.end() ? nullptr : *found;
+}
+
+Server& LockedServerSet::list(const ServerSpec& spec) {
   Server& server = revive_or_create(spec);
   server.spec.weight = spec.weight;
   server.last_weight = spec.weight;
@@ -139,8 +161,7 @@ Result<Server*> LockedServerSet::add(const ServerSpec& spec) {
   set_thresholds(server, spec.upper, spec.lower);
   list_.insert(list_.begin(), &server);
   scheduler_->added(list_);
-  collect_removed();
-  return &server;
+  return server;
 }
 
 Server& LockedServerSet::revive_or_create(const ServerSpec& spec) {
@@ -167,22 +188,30 @@ Result<void> LockedServerSet::edit(Server& server, int32_t weight, uint32_t uppe
   SHUNT_TRY(check_limits(server.spec.name, weight, upper, lower));
   const std::lock_guard guard(lock_);
   if (!server.available) return fail(fmt::format("server {} has been removed", server.spec.name));
+  set_spec(server, weight, upper, lower);
+  return {};
+}
+
+void LockedServerSet::set_spec(Server& server, int32_t weight, uint32_t upper, uint32_t lower) {
   server.spec.weight = weight;
   if (weight != 0) server.last_weight = weight;
   set_thresholds(server, upper, lower);
   scheduler_->edited(list_);
-  return {};
 }
 
 void LockedServerSet::remove(Server& server) {
   const std::lock_guard guard(lock_);
+  unlist(server);
+  collect_removed();
+}
+
+void LockedServerSet::unlist(Server& server) {
   const auto place = std::ranges::find(list_, &server);
   SHUNT_ASSERT(place != list_.end());
   const auto index = static_cast<size_t>(place - list_.begin());
   server.available = false;
   list_.erase(place);
   scheduler_->removed(list_, index);
-  collect_removed();
 }
 
 Result<void> LockedServerSet::change_scheduler(std::string_view scheduler,
@@ -190,11 +219,60 @@ Result<void> LockedServerSet::change_scheduler(std::string_view scheduler,
   auto made = make_scheduler(scheduler, flags, seed_);
   if (!made) return std::unexpected(std::move(made).error());
   const std::lock_guard guard(lock_);
-  scheduler_name_ = registered_name(scheduler);
-  scheduler_ = std::move(*made);
-  scheduler_->start(list_);
+  replace_scheduler(scheduler, flags, std::move(*made));
   collect_removed();
   return {};
+}
+
+void LockedServerSet::replace_scheduler(std::string_view name,
+                                        const std::vector<std::string>& flags,
+                                        std::unique_ptr<Scheduler> scheduler) {
+  scheduler_name_ = registered_name(name);
+  flags_ = flags;
+  scheduler_ = std::move(scheduler);
+  scheduler_->start(list_);
+}
+
+Result<Reconciled> LockedServerSet::reconcile(std::span<const ServerSpec> specs,
+                                              std::string_view scheduler,
+                                              const std::vector<std::string>& flags) {
+  std::map<std::string_view, const ServerSpec*> wanted;
+  for (const ServerSpec& spec : specs) {
+    SHUNT_TRY(check(spec));
+    if (!wanted.emplace(spec.name, &spec).second)
+      return fail(fmt::format("server {} is given twice", spec.name));
+  }
+  auto made = make_scheduler(scheduler, flags, seed_);
+  if (!made) return std::unexpected(std::move(made).error());
+
+  Reconciled done;
+  const std::lock_guard guard(lock_);
+  for (Server* server : ServerList(list_)) {
+    const auto found = wanted.find(server->spec.name);
+    if (found == wanted.end() || found->second->address != server->spec.address) {
+      unlist(*server);
+      ++done.removed;
+      continue;
+    }
+    const ServerSpec& now = *found->second;
+    wanted.erase(found);
+    const ServerSpec& before = server->spec;
+    if (before.weight == now.weight && before.upper == now.upper && before.lower == now.lower)
+      continue;
+    set_spec(*server, now.weight, now.upper, now.lower);
+    ++done.edited;
+  }
+  for (const ServerSpec& spec : specs) {
+    if (!wanted.contains(spec.name)) continue;  // Kept.
+    list(spec);
+    ++done.added;
+  }
+  if (scheduler_name_ != registered_name(scheduler) || flags_ != flags) {
+    replace_scheduler(scheduler, flags, std::move(*made));
+    done.scheduler_changed = true;
+  }
+  collect_removed();
+  return done;
 }
 
 std::string_view LockedServerSet::scheduler_name() const {
@@ -263,13 +341,18 @@ std::vector<Server*> LockedServerSet::servers() const {
 
 }  // namespace
 
+Result<void> check(const ServerSpec& spec) {
+  return check_limits(spec.name, spec.weight, spec.upper, spec.lower);
+}
+
 Result<std::unique_ptr<ServerSet>> ServerSet::create(std::string_view scheduler,
                                                      const std::vector<std::string>& flags,
                                                      std::optional<uint64_t> seed) {
   const uint64_t set_seed = seed ? *seed : random_seed();
   auto made = make_scheduler(scheduler, flags, set_seed);
   if (!made) return std::unexpected(std::move(made).error());
-  return std::make_unique<LockedServerSet>(registered_name(scheduler), std::move(*made), set_seed);
+  return std::make_unique<LockedServerSet>(registered_name(scheduler), flags, std::move(*made),
+                                           set_seed);
 }
 
 }  // namespace shunt::sched

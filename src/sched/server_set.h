@@ -3,8 +3,10 @@
 // is held for one decision.
 #pragma once
 
+#include <cstddef>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,6 +20,17 @@ namespace shunt::sched {
 // How a connection counts while it is bound to a server (IPVS: activeconns, inactconns). A request
 // in flight is active.
 enum class Counted : uint8_t { kActive, kInactive };
+
+// Whether a server may be listed: the error names what is out of range.
+Result<void> check(const ServerSpec& spec);
+
+// What ServerSet::reconcile changed.
+struct Reconciled {
+  size_t added = 0;
+  size_t removed = 0;
+  size_t edited = 0;
+  bool scheduler_changed = false;
+};
 
 class ServerSet {
  public:
@@ -41,6 +54,14 @@ class ServerSet {
   // ipvsadm -E: replaces the scheduler; counts stay, scheduler state starts anew.
   virtual Result<void> change_scheduler(std::string_view scheduler,
                                         const std::vector<std::string>& flags) = 0;
+  // Lists exactly `specs` (in the order of their add()s) under this scheduler, in one step: no
+  // decision sees half of it. Servers are matched by name: one with the same address stays where it
+  // is, with its counts, and is edited; one with another address is another server. The scheduler's
+  // state stays if its name and flags do. On an error (as in check() and create(), or a name given
+  // twice) nothing has changed.
+  virtual Result<Reconciled> reconcile(std::span<const ServerSpec> specs,
+                                       std::string_view scheduler,
+                                       const std::vector<std::string>& flags) = 0;
   virtual std::string_view scheduler_name() const = 0;
 
   // Decides, and counts the new connection on the chosen server. Null: no server (none eligible).

@@ -151,6 +151,25 @@ BOOST_AUTO_TEST_CASE(a_reload_that_changes_nothing_changes_nothing) {
              0u);
 }
 
+// Workers index vectors by the servers' ids, so a configuration that is only tried must not use
+// any.
+BOOST_AUTO_TEST_CASE(what_is_only_prepared_uses_no_server_ids) {
+  ServerSets sets;
+  Changes changes;
+  const uint64_t first = find(*apply(sets, kTwo, changes), "b")->id;
+  for (int i = 0; i < 10; ++i) BOOST_TEST(prepare_text(farm(kTwo)).good());
+  const auto second = apply(sets, R"(scheduler = "wlc"
+server = [{ name = "b", address = "127.0.0.1:9003" }]
+)",
+                            changes);
+  BOOST_TEST(find(*second, "b")->id == first + 1);
+}
+
+BOOST_AUTO_TEST_CASE(limits_are_refused_in_the_first_phase) {
+  BOOST_TEST(!prepare_text(farm(R"(server = [{ address = "127.0.0.1:1", upper = 1, lower = 2 }])"))
+                  .good());
+}
+
 BOOST_AUTO_TEST_CASE(a_reload_changes_scheduler_and_flags) {
   constexpr const char* kServers = "server = [{ name = \"a\", address = \"127.0.0.1:9001\" }]\n";
   ServerSets sets;

@@ -139,6 +139,112 @@ BOOST_AUTO_TEST_CASE(a_new_scheduler_finds_the_counts) {
   BOOST_TEST(farm.picks(2) == "BA");
 }
 
+// The description as letters, like Farm's; a lower-case letter is the server at another address.
+std::vector<ServerSpec> specs_of(const std::string& names) {
+  std::vector<ServerSpec> specs;
+  for (const char name : names) {
+    const bool moved = name >= 'a';
+    const char upper = moved ? static_cast<char>(name - 'a' + 'A') : name;
+    specs.push_back(spec_of(upper, 1));
+    if (moved) specs.back().address = address_of(static_cast<char>(upper + 26));
+  }
+  return specs;
+}
+
+BOOST_AUTO_TEST_CASE(reconciles_servers_with_a_description) {
+  struct Row {
+    const char* description;
+    const char* before;
+    const char* after;
+    const char* listed;  // Newest first.
+    size_t added, removed;
+  };
+  const Row rows[] = {
+      {"nothing changes", "ABC", "ABC", "CBA", 0, 0},
+      {"another order changes nothing", "ABC", "CAB", "CBA", 0, 0},
+      {"from none", "", "ABC", "CBA", 3, 0},
+      {"to none", "ABC", "", "", 0, 3},
+      {"one goes, one comes", "ABC", "ACD", "DCA", 1, 1},
+      {"another address", "ABC", "AbC", "BCA", 1, 1},
+      {"all at other addresses", "AB", "ab", "BA", 2, 2},
+  };
+  for (const Row& row : rows) {
+    Farm farm("rr");
+    BOOST_REQUIRE(farm->reconcile(specs_of(row.before), "rr", {}).has_value());
+    const auto done = farm->reconcile(specs_of(row.after), "rr", {});
+    BOOST_REQUIRE_MESSAGE(done.has_value(), row.description);
+    BOOST_TEST(done->added == row.added, row.description);
+    BOOST_TEST(done->removed == row.removed, row.description);
+    BOOST_TEST(done->edited == 0u, row.description);
+    BOOST_TEST(!done->scheduler_changed, row.description);
+    std::string names;
+    for (const Server* server : farm->servers()) names += server->spec.name;
+    BOOST_TEST(names == row.listed, row.description);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_reconciled_server_keeps_its_counts_and_its_scheduler_its_place) {
+  Farm farm("rr", "A1 B1 C1");
+  BOOST_TEST(farm.picks(1) == "C");
+  Server& kept = farm['C'];
+  std::vector<ServerSpec> specs = specs_of("ABC");
+  specs[2].weight = 5;
+  specs[2].upper = 1;
+  const auto edited = farm->reconcile(specs, "rr", {});
+  BOOST_REQUIRE(edited.has_value());
+  BOOST_TEST(edited->edited == 1u);
+  BOOST_TEST(&farm['C'] == &kept);
+  BOOST_TEST(kept.active == 1u);
+  BOOST_TEST(kept.spec.weight == 5);
+  BOOST_TEST(kept.overload);
+  BOOST_TEST(farm.picks(1) == "B");  // The round goes on.
+
+  const auto changed = farm->reconcile(specs, "sh", {"sh-port"});
+  BOOST_REQUIRE(changed.has_value());
+  BOOST_TEST(changed->scheduler_changed);
+  BOOST_TEST(farm->scheduler_name() == "sh");
+  BOOST_TEST(!farm->reconcile(specs, "sh", {"sh-port"})->scheduler_changed);
+  BOOST_TEST(farm->reconcile(specs, "sh", {})->scheduler_changed);
+  BOOST_TEST(kept.active == 1u);
+}
+
+BOOST_AUTO_TEST_CASE(a_description_that_makes_no_sense_changes_nothing) {
+  Farm farm("rr", "A1 B1");
+  std::vector<ServerSpec> negative = specs_of("ACD");
+  negative[2].weight = -1;
+  BOOST_TEST(!farm->reconcile(negative, "wlc", {}).has_value());
+  BOOST_TEST(farm->reconcile(specs_of("ACA"), "wlc", {}).error().text == "server A is given twice");
+  BOOST_TEST(!farm->reconcile(specs_of("AC"), "none", {}).has_value());
+  BOOST_TEST(farm->scheduler_name() == "rr");
+  BOOST_TEST(farm->servers().size() == 2u);
+  BOOST_TEST(farm.picks(2) == "BA");
+}
+
+// The only server moves to and fro while another thread schedules, which must find one every time.
+BOOST_AUTO_TEST_CASE(nobody_sees_half_of_a_reconciliation) {
+  Farm farm("rr");
+  BOOST_REQUIRE(farm->reconcile(specs_of("A"), "rr", {}).has_value());
+  std::atomic<bool> done{false};
+  std::atomic<int> refused{0};
+  std::atomic<int> served{0};
+  std::thread traffic([&] {
+    while (!done) {
+      Server* server = farm->schedule({}, Counted::kActive);
+      (server == nullptr ? refused : served).fetch_add(1);
+      if (server != nullptr) farm->unbind(*server, Counted::kActive);
+    }
+  });
+  while (served == 0) std::this_thread::yield();
+  for (int i = 0; i < 5000; ++i) {
+    const auto moved =
+        farm->reconcile(specs_of(i % 2 == 0 ? "a" : "A"), i % 3 == 0 ? "lc" : "rr", {});
+    BOOST_REQUIRE(moved.has_value());
+  }
+  done = true;
+  traffic.join();
+  BOOST_TEST(refused == 0);
+}
+
 BOOST_AUTO_TEST_CASE(unix_addresses_hash_as_their_path) {
   Farm farm("mh");
   for (const char* path : {"unix:/run/a", "unix:/run/b"}) {
@@ -170,7 +276,7 @@ BOOST_AUTO_TEST_CASE(previews) {
     BOOST_TEST(farm.preview() == row.order, row.scheduler);  // Nothing has moved.
   }
   Farm one("sh", "A1 B1");
-  BOOST_TEST(one.preview().size() == 1u);  // Without the fallback there is no second choice.
+  BOOST_TEST(one.preview().size() == 2u);  // Without the fallback the least loaded is second.
   Farm all("sh", "A1 B1 C1", {"sh-fallback"});
   BOOST_TEST(all.preview().size() == 3u);
 }
