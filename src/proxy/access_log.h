@@ -54,10 +54,13 @@ struct AccessRecord {
 void format_json(std::string& out, const AccessRecord& record);
 void format_combined(std::string& out, const AccessRecord& record);
 
-// Where the lines go; shared by all workers. Thread-safe.
+// Where the lines go; shared by all workers. No write waits for a reader: what a pipe, a socket or
+// a terminal does not take is lost, and counted. write(), lost() and enabled() are for any thread,
+// the rest for the one that made it.
 class AccessLogSink {
  public:
-  // `path`: "off", "stdout" or a file, created with mode 0640 and appended to.
+  // `path`: "off", "stdout", or a file, created with mode 0640 and appended to, or a FIFO, which
+  // somebody must have open for reading.
   static Result<std::unique_ptr<AccessLogSink>> open(const std::string& path);
   ~AccessLogSink();
   AccessLogSink(const AccessLogSink&) = delete;
@@ -65,11 +68,15 @@ class AccessLogSink {
 
   bool enabled() const { return enabled_.load(std::memory_order_relaxed); }
   // USR1: opens the path anew, in place (dup2), so that no writer notices. On error the old file
-  // stays in use.
+  // stays in use. A write that the kernel holds up is not waited for: the next one changes over.
   Result<void> reopen();
-  // Goes on where `other` writes; a reload opens the new place first, so that it can fail, and then
-  // takes it over.
+  // Goes on where `other` writes, who is good for nothing then; a reload opens the new place first,
+  // so that it can fail, and then takes it over. Waits as reopen() does.
   void take_over(AccessLogSink& other);
+  // Makes the file `user`'s if it is root's and so are we: so that it can be opened again when we
+  // are `user`. Does nothing for other places, nor for a file reached by a
+  // symbolic or beside a hard link, which may be somebody's trap.
+  Result<void> give_to(uint32_t user);
   void write(std::string_view lines);
 
   // What could not be written (a full disk, a closed pipe) and was dropped so that no worker waits
@@ -81,16 +88,30 @@ class AccessLogSink {
   Lost lost() const;
 
  private:
+  // How to write without waiting for a reader.
+  enum class Place : uint8_t {
+    kPlain,   // A file, or a descriptor that does not block.
+    kSocket,  // MSG_DONTWAIT.
+    kShared,  // Blocks, and belongs to others as well: small writes when there is room.
+  };
+
   AccessLogSink(std::string path, int fd, bool enabled);
+  static Place place_of(int fd);
+  void change_to(int fd);
+  void change_over();
   int put(std::string_view& lines);
+  bool put_some(std::string_view& lines, int& error);
 
-  mutable std::mutex mutex_;
+  std::string path_;  // The owner's.
   std::atomic<bool> enabled_;
+  std::atomic<int> next_fd_{-1};  // Takes the place of fd_ when nobody writes.
 
+  mutable std::timed_mutex mutex_;
   // Guarded by mutex_.
-  std::string path_;
-  int fd_;             // Of its own; /dev/null when off.
-  bool torn_ = false;  // The last write ended inside a line.
+  int fd_;  // Of its own; /dev/null when off; -1 once taken over. Its number never changes.
+  Place place_;
+  bool torn_ = false;   // The last write ended inside a line.
+  bool stuck_ = false;  // It found no room, so the next one does not wait for any.
   Lost lost_;
 };
 

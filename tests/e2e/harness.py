@@ -76,9 +76,9 @@ def bound_ports(config):
 
 class Shunt:
     """A running `shunt run`. Its working directory is `folder`, so relative paths in the configuration are there.
-    `descriptors`: how many it may have open."""
+    `descriptors`: how many it may have open. `stdout`: a descriptor to write to instead of stdout.log."""
 
-    def __init__(self, folder, config, files=None, arguments=(), wait=True, descriptors=None):
+    def __init__(self, folder, config, files=None, arguments=(), wait=True, descriptors=None, stdout=None):
         self.folder = pathlib.Path(folder)
         self.config_file = self.folder / "farm.toml"
         self.write(config, files)
@@ -87,7 +87,7 @@ class Shunt:
         limit = ["prlimit", f"--nofile={descriptors}:{descriptors}"] if descriptors else []
         self.process = subprocess.Popen(
             [*limit, binary(), "run", "-c", self.config_file.name, *arguments], cwd=self.folder,
-            stdin=subprocess.DEVNULL, stdout=self._stdout, stderr=self._stderr)
+            stdin=subprocess.DEVNULL, stdout=self._stdout if stdout is None else stdout, stderr=self._stderr)
         self.ports = bound_ports(config)
         if wait:
             wait_until_listening(self.process, self.ports)
@@ -226,9 +226,9 @@ class ShuntTest(unittest.TestCase):
         self.addCleanup(nginx.stop)
         return nginx
 
-    def shunt(self, config, files=None, arguments=(), descriptors=None):
+    def shunt(self, config, files=None, arguments=(), descriptors=None, stdout=None):
         """Starts Shunt. If the test leaves it running, it is stopped at the end and must exit with 0."""
-        shunt = Shunt(self.folder, config, files, arguments, wait=False, descriptors=descriptors)
+        shunt = Shunt(self.folder, config, files, arguments, wait=False, descriptors=descriptors, stdout=stdout)
         self.addCleanup(lambda: shunt.running() and shunt.stop())
         wait_until_listening(shunt.process, shunt.ports)
         return shunt

@@ -4,10 +4,11 @@
 # line.
 import datetime
 import json
+import os
 import re
 import threading
 
-from harness import Client, ShuntTest, farm, free_port, get, main, response, wait_until, wrk
+from harness import Client, ShuntTest, farm, free_port, get, main, response, signal, wait_until, wrk
 
 KEYS = ["time", "client", "client_port", "listener", "method", "scheme", "host", "target", "version", "status",
         "reason", "detail", "rule", "pool", "server", "scheduler", "attempts", "reused", "bytes_in", "bytes_out",
@@ -135,6 +136,23 @@ class PlaceTest(ShuntTest):
                 get(shunt.port)
                 shunt.stop()
                 self.assertEqual(len([json.loads(line) for line in shunt.stdout().splitlines()]), lines)
+
+    def test_pipe_that_nobody_reads_stops_nobody(self):
+        reader, writer = os.pipe()
+        self.addCleanup(os.close, reader)
+        self.addCleanup(os.close, writer)
+        config = farm(free_port(), [self.nginx()], workers=2).replace('"access.log"', '"stdout"')
+        shunt = self.shunt(config, stdout=writer)
+        load = wrk(shunt.port, "/" + "x" * 500, seconds=2, connections=8)
+        self.assertEqual(load.timeouts, 0)
+        self.assertGreater(load.requests, 2000)  # 64 KiB of lines are a hundred.
+        shunt.wait_for_log(r"warning access log: \d+ lines dropped: Resource temporarily unavailable")
+        shunt.send_signal(signal.SIGUSR1)
+        shunt.wait_for_log("USR1: access log reopened")
+        shunt.send_signal(signal.SIGHUP)
+        shunt.wait_for_log("reload: generation 2")
+        self.assertTrue(os.get_blocking(writer))  # The pipe is not ours alone.
+        shunt.stop(signal.SIGTERM)
 
     def test_full_disk_stops_nobody(self):
         shunt = self.shunt(farm(free_port(), [self.nginx()]).replace('"access.log"', '"/dev/full"'))

@@ -3,13 +3,19 @@
 #include "proxy/access_log.h"
 
 #include <fcntl.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <boost/test/unit_test.hpp>
 #include <cerrno>
 #include <chrono>
+#include <csignal>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <future>
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <thread>
@@ -80,6 +86,64 @@ std::string read_file(const std::string& path) {
   std::ostringstream out;
   out << std::ifstream(path).rdbuf();
   return out.str();
+}
+
+// A stream whose write end blocks, and whose reader reads only when told to.
+struct Ends {
+  mutable int read = -1;
+  int write = -1;
+
+  static Ends pipe() {
+    int fds[2];
+    BOOST_REQUIRE(pipe2(fds, O_CLOEXEC) == 0);
+    return Ends(fds[0], fds[1]);
+  }
+  static Ends sockets() {
+    int fds[2];
+    BOOST_REQUIRE(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) == 0);
+    return Ends(fds[0], fds[1]);
+  }
+  static Ends terminal() {
+    const int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+    BOOST_REQUIRE(master >= 0 && grantpt(master) == 0 && unlockpt(master) == 0);
+    const int terminal = ::open(ptsname(master), O_WRONLY | O_NOCTTY | O_CLOEXEC);
+    BOOST_REQUIRE(terminal >= 0);
+    return Ends(master, terminal);
+  }
+  Ends(int reads, int writes) : read(reads), write(writes) {}
+  Ends(const Ends&) = delete;
+  Ends& operator=(const Ends&) = delete;
+  ~Ends() {
+    hang_up();
+    ::close(write);
+  }
+
+  void hang_up() const {
+    if (read >= 0) ::close(read);
+    read = -1;
+  }
+  // What there is.
+  std::string receive() const {
+    std::string all;
+    std::string part(4096, '\0');
+    for (pollfd more{.fd = read, .events = POLLIN, .revents = 0}; ::poll(&more, 1, 0) > 0;) {
+      const ssize_t size = ::read(read, part.data(), part.size());
+      BOOST_REQUIRE(size > 0);
+      all.append(part, 0, static_cast<size_t>(size));
+    }
+    return all;
+  }
+};
+
+// A sink made while `fd` is our stdout.
+std::unique_ptr<AccessLogSink> open_as_stdout(int fd) {
+  std::signal(SIGPIPE, SIG_IGN);
+  const int real_stdout = ::dup(STDOUT_FILENO);
+  BOOST_REQUIRE(::dup2(fd, STDOUT_FILENO) == STDOUT_FILENO);
+  auto sink = AccessLogSink::open("stdout").value();
+  BOOST_REQUIRE(::dup2(real_stdout, STDOUT_FILENO) == STDOUT_FILENO);
+  ::close(real_stdout);
+  return sink;
 }
 
 BOOST_AUTO_TEST_SUITE(access_log)
@@ -272,32 +336,123 @@ BOOST_AUTO_TEST_CASE(a_full_disk_drops_lines_and_counts_them) {
   BOOST_TEST(sink->lost().sys == ENOSPC);
 }
 
-// A non-blocking pipe that nobody empties takes half a line; what comes later begins on a line of
-// its own.
+// A pipe that nobody empties takes half a line; what comes later begins on a line of its own.
 BOOST_AUTO_TEST_CASE(a_torn_line_does_not_swallow_the_next) {
-  int ends[2];
-  BOOST_REQUIRE(pipe2(ends, O_NONBLOCK | O_CLOEXEC) == 0);
-  const int size = fcntl(ends[1], F_SETPIPE_SZ, 4096);
+  const Ends pipe = Ends::pipe();
+  const int size = fcntl(pipe.write, F_SETPIPE_SZ, 4096);
   BOOST_REQUIRE(size >= 4096);
-  const int real_stdout = ::dup(STDOUT_FILENO);
-  BOOST_REQUIRE(::dup2(ends[1], STDOUT_FILENO) == STDOUT_FILENO);
-  const auto sink = AccessLogSink::open("stdout").value();
-  BOOST_REQUIRE(::dup2(real_stdout, STDOUT_FILENO) == STDOUT_FILENO);
+  const auto sink = open_as_stdout(pipe.write);
 
   const auto capacity = static_cast<size_t>(size);
   sink->write("first\n" + std::string(capacity, 'x') + "\nthird\n");
   BOOST_TEST(sink->lost().lines == 2u);
   BOOST_TEST(sink->lost().sys == EAGAIN);
-  std::string received(2 * capacity, '\0');
-  BOOST_TEST(::read(ends[0], received.data(), received.size()) == size);
+  const std::string received = pipe.receive();
+  BOOST_TEST(received.size() == capacity);
   BOOST_TEST(received.starts_with("first\nxxx"));
 
   sink->write("next\n");
-  const ssize_t got = ::read(ends[0], received.data(), received.size());
-  BOOST_REQUIRE(got > 0);
-  BOOST_TEST(received.substr(0, static_cast<size_t>(got)) == "\nnext\n");
+  BOOST_TEST(pipe.receive() == "\nnext\n");
   BOOST_TEST(sink->lost().lines == 2u);
-  for (const int fd : {ends[0], ends[1], real_stdout}) ::close(fd);
+}
+
+// Whatever stdout is, and although whoever started us expects it to block: a reader that has
+// stopped costs lines, not time.
+BOOST_AUTO_TEST_CASE(a_stdout_that_nobody_reads_holds_nobody_up) {
+  struct Case {
+    const char* description;
+    Ends (*make)();
+    bool as_nobody;  // Who may not open root's pipe anew.
+  };
+  for (const Case& test :
+       {Case{"pipe", &Ends::pipe, false}, Case{"shared pipe", &Ends::pipe, true},
+        Case{"socket", &Ends::sockets, false}, Case{"terminal", &Ends::terminal, false}}) {
+    if (test.as_nobody && ::geteuid() != 0) continue;
+    const Ends ends = test.make();
+    if (test.as_nobody) BOOST_REQUIRE(::seteuid(65534) == 0);
+    const auto sink = open_as_stdout(ends.write);
+    if (test.as_nobody) BOOST_REQUIRE(::seteuid(0) == 0);
+    BOOST_TEST((fcntl(ends.write, F_GETFL) & O_NONBLOCK) == 0, test.description);
+
+    const std::string lines = std::string(8191, 'x') + "\n";
+    auto writer = std::async(std::launch::async, [&] {
+      for (int i = 0; i < 300; ++i) sink->write(lines);
+      BOOST_TEST(sink->reopen().has_value());
+      sink->take_over(*AccessLogSink::open("off").value());
+    });
+    // More than the patience of each write would allow for.
+    const bool in_time = writer.wait_for(10s) == std::future_status::ready;
+    BOOST_TEST(in_time, test.description);
+    ends.hang_up();  // Lets a writer that is stuck go.
+    writer.wait();
+    BOOST_TEST(sink->lost().lines > 0u, test.description);
+    BOOST_TEST(sink->lost().lines < 300u, test.description);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_reader_that_comes_back_gets_whole_lines) {
+  const Ends pipe = Ends::pipe();
+  const auto sink = open_as_stdout(pipe.write);
+  const std::string line = std::string(999, 'x') + "\n";
+  while (sink->lost().lines == 0) sink->write(line);
+  std::string received = pipe.receive();
+  sink->write("next\n");
+  received += pipe.receive();
+  BOOST_TEST(received.ends_with("\nnext\n"));
+}
+
+BOOST_AUTO_TEST_CASE(a_fifo_is_opened_without_waiting_for_its_reader) {
+  const Scratch scratch;
+  const std::string path = scratch.file("fifo");
+  BOOST_REQUIRE(::mkfifo(path.c_str(), 0600) == 0);
+  Error refused;
+  auto opening = std::async(std::launch::async, [&] {
+    const auto sink = AccessLogSink::open(path);
+    if (!sink) refused = sink.error();
+  });
+  const bool in_time = opening.wait_for(5s) == std::future_status::ready;
+  BOOST_TEST(in_time);
+  const int reader = ::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+  BOOST_REQUIRE(reader >= 0);
+  opening.wait();
+  BOOST_TEST(refused.sys == ENXIO);
+  BOOST_TEST(refused.text.ends_with("(start the FIFO's reader first)"));
+
+  const auto sink = AccessLogSink::open(path).value();
+  sink->write("line\n");
+  std::string received(100, '\0');
+  BOOST_TEST(::read(reader, received.data(), received.size()) == 5);
+  ::close(reader);
+}
+
+// Only root's own file, under its own name, goes to another user.
+BOOST_AUTO_TEST_CASE(the_file_can_be_given_away) {
+  if (::geteuid() != 0) return;
+  constexpr uint32_t kNobody = 65534;
+  const Scratch scratch;
+  const auto owner_of = [&](const char* name) {
+    struct stat status{};
+    BOOST_REQUIRE(::stat(scratch.file(name).c_str(), &status) == 0);
+    return status.st_uid;
+  };
+  const auto give = [&](const char* name) {
+    BOOST_REQUIRE(AccessLogSink::open(scratch.file(name)).value()->give_to(kNobody).has_value());
+  };
+  give("access.log");
+  BOOST_TEST(owner_of("access.log") == kNobody);
+
+  std::ofstream(scratch.file("secret")) << "x";
+  std::filesystem::create_symlink("secret", scratch.file("symbolic.log"));
+  give("symbolic.log");
+  BOOST_TEST(owner_of("secret") == 0u);
+  std::filesystem::create_hard_link(scratch.file("secret"), scratch.file("hard.log"));
+  give("hard.log");
+  BOOST_TEST(owner_of("secret") == 0u);
+
+  std::ofstream(scratch.file("other.log")) << "x";
+  BOOST_REQUIRE(::chown(scratch.file("other.log").c_str(), 1234, 1234) == 0);
+  give("other.log");
+  BOOST_TEST(owner_of("other.log") == 1234u);
 }
 
 BOOST_AUTO_TEST_CASE(lines_of_two_threads_never_mix) {
