@@ -6,6 +6,7 @@
 
 #include "app/commands.h"
 #include "app/config_tests.h"
+#include "app/log_rotation.h"
 #include "app/server.h"
 #include "app/snapshot_build.h"
 
@@ -47,6 +48,7 @@ std::string to_json(const CheckCommand& command, const Prepared& prepared, TestC
 Outcome check(const CheckCommand& command) {
   Prepared prepared = prepare_file(command.file);
   TestCounts tests;
+  if (prepared.good()) warn_of_log_rotation(prepared.config().global, prepared.diagnostics);
   if (prepared.good())
     tests = run_config_tests(prepared.config(), *prepared.snapshot->rules, prepared.diagnostics);
 

@@ -5,6 +5,7 @@
 #include <cstdio>
 
 #include "app/commands.h"
+#include "app/log_rotation.h"
 #include "app/serve.h"
 #include "app/server.h"
 #include "app/signals.h"
@@ -27,6 +28,7 @@ ExitCode run_server(const RunCommand& command) {
   log::set_level(command.log_level);
   Signals signals;
   Prepared prepared = prepare_file(command.config);
+  if (prepared.good()) warn_of_log_rotation(prepared.config().global, prepared.diagnostics);
   fmt::print(stderr, "{}", prepared.diagnostics.to_string());
   if (!prepared.good()) return ExitCode::kWrongInput;
   auto server = Server::start(std::move(prepared));

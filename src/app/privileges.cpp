@@ -6,23 +6,64 @@
 #include <grp.h>
 #include <pwd.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <vector>
+#include <system_error>
 
 #include "core/assert.h"
 
 namespace shunt::app {
 namespace {
 
-struct Identity {
-  uid_t user;
-  gid_t group;
-};
+std::vector<gid_t> ascending(std::vector<gid_t> groups) {
+  std::ranges::sort(groups);
+  const auto [first, last] = std::ranges::unique(groups);
+  groups.erase(first, last);
+  return groups;
+}
 
-Result<Identity> look_up(const std::string& name) {
+std::vector<gid_t> groups_of(const passwd& user) {
+  int count = 64;
+  std::vector<gid_t> groups(static_cast<size_t>(count));
+  while (::getgrouplist(user.pw_name, user.pw_gid, groups.data(), &count) < 0)
+    groups.resize(std::max(groups.size() * 2, static_cast<size_t>(count)));
+  groups.resize(static_cast<size_t>(count));
+  return ascending(std::move(groups));
+}
+
+// The supplementary groups of this process.
+std::vector<gid_t> own_groups() {
+  std::vector<gid_t> groups(static_cast<size_t>(std::max(::getgroups(0, nullptr), 0)));
+  const int count = ::getgroups(static_cast<int>(groups.size()), groups.data());
+  groups.resize(static_cast<size_t>(std::max(count, 0)));
+  return ascending(std::move(groups));
+}
+
+bool is_already(const Identity& identity) {
+  uid_t user[3];
+  gid_t group[3];
+  SHUNT_ASSERT(::getresuid(&user[0], &user[1], &user[2]) == 0);
+  SHUNT_ASSERT(::getresgid(&group[0], &group[1], &group[2]) == 0);
+  return std::ranges::all_of(user, [&](uid_t id) { return id == identity.user; }) &&
+         std::ranges::all_of(group, [&](gid_t id) { return id == identity.group; }) &&
+         own_groups() == identity.groups;
+}
+
+// `read_write_search`: the bits of one class of users, as in a mode.
+bool may(const struct stat& file, const Identity& identity, mode_t bits) {
+  if (identity.user == 0) return true;
+  const auto in_group = std::ranges::binary_search(identity.groups, file.st_gid);
+  const int shift = file.st_uid == identity.user ? 6 : in_group ? 3 : 0;
+  return (file.st_mode >> shift & bits) == bits;
+}
+
+}  // namespace
+
+Result<Identity> look_up_user(const std::string& name) {
   constexpr size_t kBufferFirst = 4096;
   constexpr size_t kBufferMax = 1 << 20;
   for (size_t size = kBufferFirst; size <= kBufferMax; size *= 2) {
@@ -31,7 +72,10 @@ Result<Identity> look_up(const std::string& name) {
     passwd* found = nullptr;
     const int error = ::getpwnam_r(name.c_str(), &entry, buffer.data(), buffer.size(), &found);
     if (error == ERANGE) continue;
-    if (found != nullptr) return Identity{.user = entry.pw_uid, .group = entry.pw_gid};
+    if (found != nullptr) {
+      return Identity{
+          .name = name, .user = entry.pw_uid, .group = entry.pw_gid, .groups = groups_of(entry)};
+    }
     if (error != 0)
       return fail(fmt::format("global.user \"{}\": {}", name, std::strerror(error)), error);
     break;
@@ -39,28 +83,41 @@ Result<Identity> look_up(const std::string& name) {
   return fail(fmt::format("global.user: there is no user \"{}\"", name));
 }
 
-}  // namespace
-
-Result<void> drop_privileges(const std::string& user) {
-  if (user.empty()) return {};
-  const Result<Identity> identity = look_up(user);
-  if (!identity) return std::unexpected(identity.error());
-  if (::geteuid() == identity->user) return {};
-
-  const auto failed = [&user](const char* step) {
+Result<void> drop_privileges(const Identity& identity) {
+  if (is_already(identity)) return {};
+  const auto failed = [&identity](const char* step) {
     const int error = errno;
     return fail(fmt::format("global.user \"{}\": {}: {} (start Shunt as root, or leave `user` out)",
-                            user, step, std::strerror(error)),
+                            identity.name, step, std::strerror(error)),
                 error);
   };
-  if (::initgroups(user.c_str(), identity->group) != 0) return failed("initgroups");
-  if (::setresgid(identity->group, identity->group, identity->group) != 0)
-    return failed("setresgid");
-  if (::setresuid(identity->user, identity->user, identity->user) != 0) return failed("setresuid");
+  // Root that waits in the real or the saved id is what it takes to give up the rest.
+  if (::geteuid() != 0) [[maybe_unused]]
+    const int ignored = ::seteuid(0);
+  if (::setgroups(identity.groups.size(), identity.groups.data()) != 0) return failed("setgroups");
+  if (::setresgid(identity.group, identity.group, identity.group) != 0) return failed("setresgid");
+  if (::setresuid(identity.user, identity.user, identity.user) != 0) return failed("setresuid");
   // A program with the set-user-ID bit would be a way back; Shunt starts none.
   ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-  if (identity->user != 0) SHUNT_ASSERT(::setresuid(0, 0, 0) != 0);
+  // Cleared by the change of user; a failed assertion shall leave a core.
+  ::prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
+  if (identity.user != 0) SHUNT_ASSERT(::setresuid(0, 0, 0) != 0);
+  SHUNT_ASSERT(is_already(identity));
   return {};
+}
+
+bool may_create_in(const std::filesystem::path& directory, const Identity& identity) {
+  constexpr mode_t kWrite = 2;
+  constexpr mode_t kSearch = 1;
+  std::error_code error;
+  std::filesystem::path at = std::filesystem::canonical(directory, error);
+  if (error) return true;
+  for (mode_t bits = kWrite | kSearch;; bits = kSearch, at = at.parent_path()) {
+    struct stat status{};
+    if (::stat(at.c_str(), &status) != 0) return true;
+    if (!may(status, identity, bits)) return false;
+    if (at == at.root_path()) return true;
+  }
 }
 
 }  // namespace shunt::app

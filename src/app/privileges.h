@@ -1,15 +1,34 @@
-// Drops root's rights for good, once the sockets are open. Main thread, before any other thread
-// exists.
+// Who Shunt becomes once the sockets are open: finds the user, says what it may write, and drops
+// root's rights for good. Main thread, before any other thread exists.
 #pragma once
 
+#include <sys/types.h>
+
+#include <filesystem>
 #include <string>
+#include <vector>
 
 #include "core/result.h"
 
 namespace shunt::app {
 
-// Becomes `user` with its groups, keeping nothing to come back with. Nothing to do for an empty
-// name or for the user that the process runs as. The error: no such user, or not started as root.
-Result<void> drop_privileges(const std::string& user);
+struct Identity {
+  std::string name;
+  uid_t user = 0;
+  gid_t group = 0;
+  std::vector<gid_t> groups;  // All of them, ascending.
+};
+
+// As the system's user database has it. The error: no such user.
+Result<Identity> look_up_user(const std::string& name);
+
+// Becomes `identity` in every one of the process's ids (real, effective, saved) and in its groups,
+// keeping nothing to come back with. Nothing to do if it is all that already. The error: not
+// started as root.
+Result<void> drop_privileges(const Identity& identity);
+
+// Whether `identity` may create files in `directory`, by the modes of it and of what leads there.
+// True where that cannot be known.
+bool may_create_in(const std::filesystem::path& directory, const Identity& identity);
 
 }  // namespace shunt::app

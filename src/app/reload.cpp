@@ -1,5 +1,6 @@
 // What changes while a server runs: the configuration, and the access log's file. A reload first
 // does everything that can fail, and then what cannot. See server.h.
+#include <fmt/format.h>
 #include <poll.h>
 
 #include <algorithm>
@@ -23,8 +24,7 @@ void warn_of_restart(const config::Global& before, const config::Global& after) 
   check(before.max_connections != after.max_connections, "max_connections");
 }
 
-// A worker takes its assignment within a turn of its loop; one that is stuck in a write to a full
-// pipe must not stop us.
+// A worker takes its assignment within a turn of its loop; one that is stuck must not stop us.
 constexpr int kTakeLongestMs = 1000;
 
 }  // namespace
@@ -33,10 +33,16 @@ std::expected<ReloadReport, std::vector<std::string>> Server::reload(Prepared pr
   SHUNT_ASSERT(prepared.good());
   if (ending_) return std::unexpected(std::vector<std::string>{"the server is draining"});
 
-  // A socket that is still closing is ours, not a second instance's.
-  size_t leaving = 0;
-  for (const auto& worker : workers_) leaving += worker->listeners_leaving();
-  auto sockets = sockets_.plan(prepared.config(), /*expect_unused=*/leaving == 0);
+  for (size_t i = 0; i < workers_.size(); ++i) {
+    if (workers_[i]->can_take()) continue;
+    return std::unexpected(std::vector{fmt::format(
+        "worker {} is stuck: it is still at generation {}", i, workers_[i]->generation())});
+  }
+  // A socket that is still closing, or has yet to, is ours, not a second instance's.
+  const bool settled = all_settled();
+  const bool leaving = std::ranges::any_of(
+      workers_, [](const auto& worker) { return worker->listeners_leaving() > 0; });
+  auto sockets = sockets_.plan(prepared.config(), /*expect_unused=*/settled && !leaving);
   std::vector<std::string> errors;
   if (!sockets) {
     for (Error& error : sockets.error()) errors.push_back(std::move(error.text));
@@ -66,17 +72,22 @@ std::expected<ReloadReport, std::vector<std::string>> Server::reload(Prepared pr
                          .log_format = after.access_log_format,
                          .listen_changes = std::move(listen[i])});
   }
-  wait_until_taken();
+  // A worker that has kept us waiting once does not twice.
+  wait_until_taken(settled ? kTakeLongestMs : 0);
   return report;
 }
 
+bool Server::all_settled() const {
+  return std::ranges::all_of(workers_, [](const auto& worker) { return worker->settled(); });
+}
+
 // So that whoever reads "reload: generation 2" in the log may rely on it.
-void Server::wait_until_taken() const {
-  const auto taken = [this](const auto& worker) { return worker->generation() == generation(); };
-  for (int waited_ms = 0; waited_ms < kTakeLongestMs; ++waited_ms) {
-    if (std::ranges::all_of(workers_, taken)) return;
+void Server::wait_until_taken(int longest_ms) const {
+  for (int waited_ms = 0; waited_ms < longest_ms; ++waited_ms) {
+    if (all_settled()) return;
     ::poll(nullptr, 0, 1);
   }
+  if (all_settled()) return;
   log::warning("reload: a worker is busy and takes generation {} later", generation());
 }
 

@@ -96,6 +96,7 @@ class Serving {
   }
 
   void stop(std::string_view why) {
+    if (stopping_) return;  // The deadline does not move.
     log::info("{}: stopping now", why);
     told_to_end_ = true;
     stopping_ = true;

@@ -102,14 +102,23 @@ std::expected<ListenSockets::Plan, StartFailure> Server::open(const config::Conf
   auto sink = proxy::AccessLogSink::open(config.global.access_log);
   if (!sink) return start_failure(code_of(sink.error().sys), std::move(sink).error());
   log_sink_ = std::move(*sink);
-
-  auto dropped = drop_privileges(config.global.user);
+  auto dropped = become(config.global.user);
   if (!dropped) return start_failure(code_of(dropped.error().sys), std::move(dropped).error());
 
   auto features = io::probe();
   if (!features) return start_failure(ExitCode::kMissingFeature, std::move(features).error());
   features_ = std::move(*features);
   return std::move(*sockets);
+}
+
+// From here on the process is `user`, whose the access log becomes so that USR1 can open it again.
+Result<void> Server::become(const std::string& user) {
+  if (user.empty()) return {};
+  const Result<Identity> identity = look_up_user(user);
+  if (!identity) return std::unexpected(identity.error());
+  const Result<void> given = log_sink_->give_to(identity->user);
+  if (!given) log::warning("{}; USR1 may not be able to open it again", given.error().text);
+  return drop_privileges(*identity);
 }
 
 std::expected<void, StartFailure> Server::start_workers(ListenSockets::Plan sockets,

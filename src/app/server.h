@@ -53,8 +53,8 @@ class Server {
   ~Server();  // Stops what still runs, and waits for it.
 
   // Serves `prepared`, which must be good(), from now on; requests in flight finish on what they
-  // began with. The errors: a socket or the log could not be opened, or the server is draining;
-  // then nothing has changed. Logs the keys that need a restart.
+  // began with. The errors: a socket or the log could not be opened, a worker is stuck, or the
+  // server is draining; then nothing has changed. Logs the keys that need a restart.
   std::expected<ReloadReport, std::vector<std::string>> reload(Prepared prepared);
   Result<void> reopen_log();
 
@@ -74,9 +74,11 @@ class Server {
 
  private:
   std::expected<ListenSockets::Plan, StartFailure> open(const config::Config& config);
+  Result<void> become(const std::string& user);
   std::expected<void, StartFailure> start_workers(ListenSockets::Plan sockets, Prepared prepared);
   void log_start() const;
-  void wait_until_taken() const;
+  bool all_settled() const;
+  void wait_until_taken(int longest_ms) const;
 
   // Constant after start().
   const uint32_t worker_count_;

@@ -3,7 +3,6 @@
 #include "app/worker.h"
 
 #include <fmt/format.h>
-#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <unistd.h>
@@ -11,6 +10,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "app/worker_listeners.h"
 #include "core/assert.h"
@@ -30,6 +30,7 @@ constexpr Duration kLostLogReport = 60s;
 constexpr int32_t kAssign = 1;
 constexpr int32_t kDrain = 2;
 constexpr int32_t kStop = 3;
+constexpr size_t kMailboxSize = 64;
 
 Result<void> pin_to(uint32_t cpu) {
   cpu_set_t cpus;
@@ -68,10 +69,13 @@ class Worker::Loop {
     bind<&Loop::on_housekeeping>(housekeeping_, *this);
   }
 
-  void run(const Assignment& first) {
+  void begin(const Assignment& first) {
     worker_.mailbox_->listen(*io_, &Loop::on_message, this);
     io_->arm(housekeeping_, io_->now() + kHousekeeping);
     take(first);
+  }
+
+  void run() {
     while (!over()) turn();
     io_->cancel(housekeeping_);
     worker_.mailbox_->stop();
@@ -109,6 +113,8 @@ class Worker::Loop {
     service_->use(assignment.snapshot);
     log_.set_format(assignment.log_format);
     for (const ListenChange& change : assignment.listen_changes) listeners_.apply(change);
+    // Who sees the generation sees the sockets that leave with it.
+    publish();
     worker_.generation_.store(assignment.snapshot->generation, std::memory_order_release);
   }
 
@@ -171,12 +177,13 @@ class Worker::Loop {
 Result<std::unique_ptr<Worker>> Worker::start(const WorkerOptions& options,
                                               proxy::AccessLogSink& sink, Assignment first) {
   auto worker = std::make_unique<Worker>(Private(), options, sink);
-  Result<std::unique_ptr<io::Mailbox>> mailbox = io::Mailbox::create();
+  Result<std::unique_ptr<io::Mailbox>> mailbox = io::Mailbox::create(kMailboxSize);
   if (!mailbox) {
     worker->finished_ = true;
     return std::unexpected(mailbox.error());
   }
   worker->mailbox_ = std::move(*mailbox);
+  worker->assigned_ = first.snapshot->generation;
 
   std::promise<Result<void>> started;
   std::future<Result<void>> outcome = started.get_future();
@@ -210,8 +217,9 @@ void Worker::run(Assignment first, std::promise<Result<void>> started) {
   }
   {
     Loop loop(*this, std::move(*io));
+    loop.begin(first);
     started.set_value({});
-    loop.run(first);
+    loop.run();
   }
   finished_.store(true, std::memory_order_release);
   const uint64_t one = 1;
@@ -220,20 +228,27 @@ void Worker::run(Assignment first, std::promise<Result<void>> started) {
 }
 
 void Worker::assign(Assignment next) {
+  SHUNT_ASSERT(can_take() && !draining_ && !stopping_);
+  assigned_ = next.snapshot->generation;
   post(kAssign, std::make_unique<Assignment>(std::move(next)).release());
 }
 
 void Worker::drain() {
+  if (std::exchange(draining_, true)) return;
   post(kDrain, nullptr);
 }
 
 void Worker::stop() {
+  if (std::exchange(stopping_, true)) return;
   post(kStop, nullptr);
 }
 
+// The mailbox has room for all assignments that may lie in it, and one drain and one stop: waiting
+// for a worker that is stuck would stop the main thread too.
 void Worker::post(int32_t kind, void* payload) {
-  // Full only while the worker is busy with dozens of reloads, which it takes in one go.
-  while (!mailbox_->send({.kind = kind, .payload = payload})) ::poll(nullptr, 0, 1);
+  static_assert(kAssignmentsMost + 2 <= kMailboxSize);
+  const bool sent = mailbox_->send({.kind = kind, .payload = payload});
+  SHUNT_ASSERT(sent);
 }
 
 }  // namespace shunt::app

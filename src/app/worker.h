@@ -52,11 +52,17 @@ class Worker {
   Worker& operator=(const Worker&) = delete;
   ~Worker();  // Requires finished(); joins the thread.
 
-  void assign(Assignment next);  // Not after drain() or stop().
+  // None of these waits. Requires can_take(), and not after drain() or stop().
+  void assign(Assignment next);
   // Retires the listeners, then ends when the last request in flight has.
   void drain();
   // Ends now.
   void stop();
+
+  // Whether every assignment has been taken.
+  bool settled() const { return generation() == assigned_; }
+  // False for a worker that is stuck: it has left so many assignments lying.
+  bool can_take() const { return assigned_ - generation() < kAssignmentsMost; }
 
   bool finished() const { return finished_.load(std::memory_order_acquire); }
   // Of the snapshot that new requests use.
@@ -68,6 +74,7 @@ class Worker {
 
  private:
   class Loop;
+  static constexpr uint64_t kAssignmentsMost = 32;
 
   void post(int32_t kind, void* payload);
   void run(Assignment first, std::promise<Result<void>> started);
@@ -75,6 +82,11 @@ class Worker {
   const WorkerOptions options_;
   proxy::AccessLogSink& sink_;
   std::unique_ptr<io::Mailbox> mailbox_;
+
+  // The main thread's: what has been posted.
+  uint64_t assigned_ = 0;  // The last generation.
+  bool draining_ = false;
+  bool stopping_ = false;
 
   // Written by the worker's thread, read by any.
   Metrics metrics_;

@@ -2,9 +2,12 @@
 # The signals of an administrator: QUIT and TERM drain, INT stops, USR1 rotates the access log without losing or tearing
 # a line. Exit codes are 0 for every end that was asked for.
 import json
+import os
+import shutil
 import threading
 
-from harness import Client, ShuntTest, Wrk, farm, free_port, get, listening_ports, main, response, signal, wait_until
+from harness import (Client, ShuntTest, Wrk, farm, free_port, get, listening_ports, main, response, run_shunt, signal,
+                     unittest, wait_until)
 
 
 class EndTest(ShuntTest):
@@ -144,6 +147,46 @@ class RotationTest(ShuntTest):
                      if path.name.startswith(("access", "rotated")) and path.stat().st_size)
         self.assertEqual(logged, served)
         self.assertGreaterEqual(served, result.requests)
+
+    @unittest.skipUnless(os.geteuid() == 0, "needs root")
+    def test_usr1_starts_a_new_file_without_roots_rights(self):
+        logs = self.folder / "logs"
+        logs.mkdir()
+        shutil.chown(logs, "nobody")
+        config = farm(free_port(), [self.origin()], top='user = "nobody"').replace(
+            '"access.log"', '"logs/access.log"')
+        shunt = self.shunt(config)
+        self.assertEqual((logs / "access.log").owner(), "nobody")
+        get(shunt.port, "/first")
+        shunt.wait_for_access_log(1, "logs/access.log")
+        (logs / "access.log").rename(logs / "old.log")
+        shunt.send_signal(signal.SIGUSR1)
+        shunt.wait_for_log("USR1: access log reopened")
+        # Without a rename it finds its first file, which root has made.
+        shunt.send_signal(signal.SIGUSR1)
+        shunt.wait_for_log("USR1: access log reopened", 2)
+        get(shunt.port, "/second")
+        shunt.stop()
+        self.assertNotIn("warning", shunt.log())
+        self.assertEqual([entry["target"] for entry in self.lines("logs/old.log")], ["/first"])
+        self.assertEqual([entry["target"] for entry in self.lines("logs/access.log")], ["/second"])
+
+    @unittest.skipUnless(os.geteuid() == 0, "needs root")
+    def test_directory_that_is_roots_alone(self):
+        config = farm(free_port(), [self.origin()], top='user = "nobody"')
+        shunt = self.shunt(config)
+        warning = r'warning: global\.user "nobody" may not create files in .*, so after a rotation USR1 cannot'
+        shunt.wait_for_log(warning)
+        self.assertRegex(run_shunt("check", "farm.toml", folder=self.folder).stderr, warning)
+        # The file itself is nobody's: opening it again needs no right to the directory.
+        shunt.send_signal(signal.SIGUSR1)
+        shunt.wait_for_log("USR1: access log reopened")
+        (self.folder / "access.log").rename(self.folder / "old.log")
+        shunt.send_signal(signal.SIGUSR1)
+        shunt.wait_for_log(r"error USR1: .*Permission denied \(.* must own the file.*the old file stays in use")
+        get(shunt.port, "/kept")
+        shunt.stop()
+        self.assertEqual([entry["target"] for entry in self.lines("old.log")], ["/kept"])
 
     def test_place_that_cannot_be_opened_keeps_the_old_file(self):
         logs = self.folder / "logs"

@@ -2,6 +2,7 @@
 // load. What TSan is for.
 #include "app/server.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -223,6 +224,73 @@ BOOST_AUTO_TEST_CASE(a_drain_answers_whom_it_has_and_refuses_the_rest) {
   BOOST_TEST(server->wait_finished(10s));
   BOOST_TEST(!Client(port).connected());
   BOOST_TEST(server->totals().requests == 8u);
+}
+
+// A reload right behind another finds the socket that the first one is still closing, and must not
+// take it for a second instance's.
+BOOST_AUTO_TEST_CASE(reloads_right_behind_each_other_know_their_own_sockets) {
+  const auto server = start(config(port, "rr", 1));
+  const uint16_t other = demo_free_port().value();
+  for (int i = 1; i <= 60; ++i) {
+    const auto report = server->reload(test::prepare_text(config(i % 2 ? other : port, "rr", 1)));
+    BOOST_REQUIRE_MESSAGE(report.has_value(), i << ": " << report.error().front());
+  }
+}
+
+// A worker that does nothing any more: held up inside a signal handler until released.
+class StuckWorker {
+ public:
+  explicit StuckWorker(const char* thread_name) {
+    BOOST_REQUIRE(::pipe2(ends_, O_CLOEXEC) == 0);
+    std::signal(SIGUSR2, [](int) {
+      char byte;
+      entered_ = true;
+      [[maybe_unused]] const auto released = ::read(ends_[0], &byte, 1);
+    });
+    entered_ = false;
+    for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
+      if (test::read_file((task.path() / "comm").string()) != thread_name + std::string("\n"))
+        continue;
+      const int thread = std::stoi(task.path().filename().string());
+      BOOST_REQUIRE(::tgkill(::getpid(), thread, SIGUSR2) == 0);
+    }
+    for (int i = 0; i < 5000 && !entered_; ++i) std::this_thread::sleep_for(1ms);
+    BOOST_REQUIRE(entered_);
+  }
+  StuckWorker(const StuckWorker&) = delete;
+  StuckWorker& operator=(const StuckWorker&) = delete;
+  ~StuckWorker() { [[maybe_unused]] const auto released = ::write(ends_[1], "", 1); }
+
+ private:
+  static inline int ends_[2];
+  static inline std::atomic<bool> entered_;
+};
+
+// The main thread goes on: reloads are refused before they change anything, and stop() returns
+// however often it is asked.
+BOOST_AUTO_TEST_CASE(a_worker_that_is_stuck_does_not_hold_up_the_main_thread) {
+  const auto server = start(config(port, "rr", 1));
+  {
+    const StuckWorker stuck("shunt-1");
+    const auto begun = std::chrono::steady_clock::now();
+    int taken = 0;
+    std::string refused;
+    for (int i = 0; i < 100; ++i) {
+      const auto report = server->reload(test::prepare_text(config(port, "rr", 1 + i % 2)));
+      if (report) {
+        ++taken;
+      } else {
+        refused = report.error().front();
+      }
+    }
+    BOOST_TEST(taken == 32);
+    BOOST_TEST(refused == "worker 1 is stuck: it is still at generation 1");
+    BOOST_TEST(server->generation() == 33u);
+    for (int i = 0; i < 200; ++i) server->stop();
+    BOOST_TEST(!server->wait_finished(100ms));
+    BOOST_TEST((std::chrono::steady_clock::now() - begun < 10s));
+  }
+  BOOST_TEST(server->wait_finished(5s));
 }
 
 BOOST_AUTO_TEST_CASE(the_log_moves_with_a_reload_and_with_a_rotation) {
