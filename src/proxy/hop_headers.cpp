@@ -8,8 +8,8 @@
 namespace shunt::proxy {
 namespace {
 
-// `name` is a token and as long as `lower`: OR-ing 0x20 maps no other token character onto a letter
-// or "-".
+// `name` is a token and at least as long as `lower`: OR-ing 0x20 maps no other token character onto
+// a letter or "-".
 bool same_letters(std::string_view name, std::string_view lower) {
   for (size_t i = 0; i < lower.size(); ++i) {
     if ((name[i] | 0x20) == lower[i]) continue;
@@ -41,7 +41,6 @@ constexpr auto kEndToEndAlways = std::to_array<std::string_view>({
     "date",
     "etag",
     "expires",
-    "forwarded",
     "host",
     "if-match",
     "if-none-match",
@@ -52,13 +51,44 @@ constexpr auto kEndToEndAlways = std::to_array<std::string_view>({
     "referer",
     "set-cookie",
     "vary",
-    "via",
-    "x-forwarded-for",
-    "x-forwarded-host",
-    "x-real-ip",
     "www-authenticate",
-    "x-forwarded-proto",
 });
+
+// What proxies state to servers: who asked, by which way and for what. A client that names one in
+// Connection would have the statement of a proxy before this one removed; one in a trailer section
+// would be merged behind it.
+constexpr auto kStatedByProxies = std::to_array<std::string_view>({
+    "cdn-loop",
+    "cf-connecting-ip",
+    "client-cert",
+    "client-cert-chain",
+    "client-ip",
+    "fastly-client-ip",
+    "forwarded",
+    "front-end-https",
+    "remote-user",
+    "true-client-ip",
+    "via",
+    "x-client-cert",
+    "x-client-dn",
+    "x-client-ip",
+    "x-client-verify",
+    "x-cluster-client-ip",
+    "x-http-method",
+    "x-http-method-override",
+    "x-method-override",
+    "x-original-forwarded-for",
+    "x-original-host",
+    "x-original-url",
+    "x-proxyuser-ip",
+    "x-real-ip",
+    "x-remote-user",
+    "x-rewrite-url",
+    "x-scheme",
+});
+
+// And everything that begins so: -for, -host, -proto, -port, -prefix, -client-cert…
+constexpr std::string_view kStatedPrefix = "x-forwarded";
 
 constexpr auto kForbiddenTrailers = std::to_array<std::string_view>({
     "age",
@@ -75,7 +105,6 @@ constexpr auto kForbiddenTrailers = std::to_array<std::string_view>({
     "date",
     "expect",
     "expires",
-    "forwarded",
     "host",
     "http2-settings",
     "if-match",
@@ -100,12 +129,8 @@ constexpr auto kForbiddenTrailers = std::to_array<std::string_view>({
     "transfer-encoding",
     "upgrade",
     "vary",
-    "via",
     "warning",
     "www-authenticate",
-    "x-forwarded-for",
-    "x-forwarded-host",
-    "x-forwarded-proto",
 });
 
 template <size_t kSize>
@@ -114,6 +139,11 @@ bool listed(const std::array<std::string_view, kSize>& names, std::string_view n
     if (candidate.size() == name.size() && same_letters(name, candidate)) return true;
   }
   return false;
+}
+
+bool stated_by_proxies(std::string_view name) {
+  if (name.size() >= kStatedPrefix.size() && same_letters(name, kStatedPrefix)) return true;
+  return listed(kStatedByProxies, name);
 }
 
 }  // namespace
@@ -155,7 +185,8 @@ FieldName known_field(std::string_view name) {
 }
 
 bool removed_by_connection(const Head& head, std::string_view name) {
-  if (!head.has_connection_names || listed(kEndToEndAlways, name)) return false;
+  if (!head.has_connection_names) return false;
+  if (listed(kEndToEndAlways, name) || stated_by_proxies(name)) return false;
   for (const Field& field : head.fields()) {
     if (known_field(field.name).field != KnownField::kConnection) continue;
     TokenList options{field.value};
@@ -167,7 +198,7 @@ bool removed_by_connection(const Head& head, std::string_view name) {
 }
 
 bool forbidden_in_trailers(std::string_view name) {
-  return listed(kForbiddenTrailers, name);
+  return listed(kForbiddenTrailers, name) || stated_by_proxies(name);
 }
 
 }  // namespace shunt::proxy

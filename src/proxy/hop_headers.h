@@ -47,7 +47,7 @@ FieldName known_field(std::string_view name);
 bool removed_by_connection(const Head& head, std::string_view name);
 
 // Fields that a trailer section must not carry (RFC 9110 §6.5.1): framing, routing, authentication,
-// request modifiers, response control and content format, and what the proxy itself states.
+// request modifiers, response control and content format, and what proxies state to servers.
 bool forbidden_in_trailers(std::string_view name);
 
 }  // namespace shunt::proxy

@@ -60,13 +60,19 @@ BOOST_AUTO_TEST_CASE(connection_removes) {
   head->has_connection_names = true;
   for (const Field& field :
        {Field{"Connection", "X-One, close"}, Field{"A", "X-None"},
-        Field{"connection", " x-two ,,Authorization,Cookie, X-Forwarded-For,Host"}}) {
+        Field{"connection", " x-two ,,Authorization,Cookie, X-Forwarded-For,Host"},
+        Field{"Connection",
+              "x-real-ip, via, x_real_ip, X-Forwarded-Port, True-Client-IP, Client-Cert"},
+        Field{"Connection", "x-real-ips, x-forward"}}) {
     head->fields_storage[head->field_count++] = field;
   }
   BOOST_TEST(removed_by_connection(*head, "x-one"));
   BOOST_TEST(removed_by_connection(*head, "X-Two"));
+  BOOST_TEST(removed_by_connection(*head, "X-Real-IPs"));
+  BOOST_TEST(removed_by_connection(*head, "X-Forward"));
   for (const char* kept :
-       {"X-None", "X", "X-On", "Authorization", "cookie", "X-Forwarded-For", "Host"}) {
+       {"X-None", "X", "X-On", "Authorization", "cookie", "X-Forwarded-For", "Host", "X-Real-IP",
+        "x_real_ip", "Via", "X-Forwarded-Port", "True-Client-Ip", "client-cert"}) {
     BOOST_TEST_CONTEXT(kept) {
       BOOST_TEST(!removed_by_connection(*head, kept));
     }
@@ -76,15 +82,32 @@ BOOST_AUTO_TEST_CASE(connection_removes) {
 }
 
 BOOST_AUTO_TEST_CASE(trailers) {
-  for (const char* name :
-       {"Content-Length", "transfer-encoding", "HOST", "Connection", "Authorization", "Set-Cookie",
-        "Content-Type", "Trailer", "TE", "X-Forwarded-For", "Transfer_Encoding"}) {
+  for (const char* name : {"Content-Length",
+                           "transfer-encoding",
+                           "HOST",
+                           "Connection",
+                           "Authorization",
+                           "Set-Cookie",
+                           "Content-Type",
+                           "Trailer",
+                           "TE",
+                           "X-Forwarded-For",
+                           "Transfer_Encoding",
+                           "X-Real-IP",
+                           "X_Real_IP",
+                           "X-Forwarded-Port",
+                           "x_forwarded_client_cert",
+                           "True-Client-IP",
+                           "Client-Cert",
+                           "X-Original-URL",
+                           "X-HTTP-Method-Override",
+                           "Via"}) {
     BOOST_TEST_CONTEXT(name) {
       BOOST_TEST(forbidden_in_trailers(name));
     }
   }
-  for (const char* name :
-       {"X-Checksum", "Server-Timing", "Digest", "ETag", "grpc-status", "X", "Hosts"}) {
+  for (const char* name : {"X-Checksum", "Server-Timing", "Digest", "ETag", "grpc-status", "X",
+                           "Hosts", "X-Real-IPs", "X-Forward"}) {
     BOOST_TEST_CONTEXT(name) {
       BOOST_TEST(!forbidden_in_trailers(name));
     }
