@@ -16,6 +16,10 @@ struct Op {
   // True exactly while the loop may still complete this operation; its owner must not be freed before.
   // Set by the submit, cleared in one place: the dispatch, before the callback of the last completion.
   bool submitted = false;
+  // Its result is in the loop's hands and waits for the dispatch, so that what a receive brought is no longer in the
+  // socket; or a receive that has data waits for a buffer. Says nothing of an accept. Set when completions are
+  // collected, cleared where `submitted` is.
+  bool arrived = false;
 
   // The loop's own notes, of meaning while `submitted`.
   bool cancelled = false;  // An early end was asked for.

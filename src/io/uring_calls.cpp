@@ -56,7 +56,11 @@ SocketAddress UringIo::local_address(Fd fd) {
 
 int64_t UringIo::recv_now(Fd fd, void* data, size_t size, bool peek) {
   const int flags = MSG_DONTWAIT | (peek ? MSG_PEEK : 0);
-  return result_of([&] { return ::recv(fd, data, size, flags); });
+  const int64_t result = result_of([&] { return ::recv(fd, data, size, flags); });
+  // Without deferred task work (kernels before 6.1) any system call may let a submitted receive
+  // take bytes out of the socket; who looks whether there are any finds its operation `arrived`.
+  if (peek) collect();
+  return result;
 }
 
 int64_t UringIo::send_now(Fd fd, std::span<const iovec> parts, bool more) {

@@ -23,6 +23,11 @@ constexpr unsigned kCompletions = 8192;
 // Completions dispatched in one turn, so that timers and new arrivals have their turn under load.
 constexpr size_t kDispatchMax = 512;
 
+// Turns that timers wait for completions that are not dispatched yet: enough for a full completion
+// queue. Dispatch is in order of arrival, so whatever was there when a timer fell due has had its
+// turn by then; under lasting overload timers fire that much later, but they do.
+constexpr unsigned kTimersHeldMax = kCompletions / kDispatchMax;
+
 // Submissions that a dispatch may pile up before they are handed to the kernel: connects among them
 // should not wait for the end of a long turn.
 constexpr unsigned kSubmitEarly = 128;
@@ -131,6 +136,7 @@ void UringIo::begin(Op& op, OpKind kind, Fd fd) {
   SHUNT_ASSERT(op.on_done != nullptr);
   SHUNT_ASSERT(fd >= 0);
   op.submitted = true;
+  op.arrived = false;
   op.cancelled = false;
   op.kind = kind;
   op.fd = fd;
@@ -186,6 +192,12 @@ void UringIo::run_once(Duration longest) {
   collect();
   now_ = clock_now();
   dispatch();
+  fire_timers();
+}
+
+void UringIo::fire_timers() {
+  if (!ready_.empty() && ++timers_held_ <= kTimersHeldMax) return;
+  timers_held_ = 0;
   wheel_.advance(now_);
 }
 
@@ -225,7 +237,9 @@ void UringIo::collect() {
     ++count;
     if (cqe->flags & IORING_CQE_F_BUFFER) buffers_->on_consumed();
     if (cqe->user_data == 0) continue;
-    ready_.push_back({static_cast<Op*>(io_uring_cqe_get_data(cqe)), cqe->res, cqe->flags});
+    Op* op = static_cast<Op*>(io_uring_cqe_get_data(cqe));
+    op->arrived = true;
+    ready_.push_back({op, cqe->res, cqe->flags});
   }
   io_uring_cq_advance(ring_.get(), count);
 }
@@ -253,6 +267,7 @@ void UringIo::complete(Completion completion) {
     if (more && completion.result < 0) return;
   }
   op.submitted = more;
+  op.arrived = false;
   if (!more) --in_flight_;
   op.on_done(op, completion.result);
 }

@@ -4,7 +4,8 @@
 // One turn: (a) give buffers back to the kernel -> (b) one io_uring_enter: submit, wait -> (c)
 // collect the completions -> (d) read the clock -> (e) dispatch them -> (f) fire the timers.
 // Completions go first, so that after a long pause what has arrived in time is not taken for timed
-// out.
+// out; while more of them are there than one turn dispatches, timers wait, for a bounded number of
+// turns.
 //
 // The process must ignore SIGPIPE: splice to a connection that was reset raises it.
 #pragma once
@@ -96,6 +97,7 @@ class UringIo final : public Io {
   void enter(Duration wait);
   void collect();
   void dispatch();
+  void fire_timers();
   void complete(Completion completion);
   bool finish_recv(RecvOp& op, Completion& completion);
   bool accept_goes_on(Op& op, const Completion& completion);
@@ -106,6 +108,7 @@ class UringIo final : public Io {
   TimerWheel wheel_;
   std::vector<Completion> ready_;  // Collected and not dispatched: those from ready_begin_ on.
   size_t ready_begin_ = 0;
+  unsigned timers_held_ = 0;     // Turns in a row in which timers waited for the dispatch.
   std::vector<RecvOp*> parked_;  // Receives that wait for a buffer, longest first.
   size_t in_flight_ = 0;
   bool submitting_ = false;  // No callback may run while it is set.

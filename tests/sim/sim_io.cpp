@@ -113,6 +113,7 @@ SimIo::Operation& SimIo::begin(Op& op, OpKind kind, Fd fd) {
   if (op.submitted || find(&op) != nullptr) violation("an operation is submitted twice");
   if (op.on_done == nullptr) violation("an operation without a callback is submitted");
   op.submitted = true;
+  op.arrived = false;
   op.cancelled = false;
   op.kind = kind;
   op.fd = fd;
@@ -161,27 +162,52 @@ bool SimIo::move_network() {
   return !movable.empty();
 }
 
+// As the kernel's loop does it: results are collected first, some of which wait for another turn,
+// and callbacks run afterwards.
 bool SimIo::complete_operations() {
   check_operations();
-  std::vector<Op*> ready;
-  for (const Operation& operation : operations_)
-    if (can_complete(operation)) ready.push_back(operation.op);
-  random_.shuffle(ready);
-  for (Op* op : ready)
-    if (!random_.chance(options_.delay)) complete(op);
-  return !ready.empty();
+  const size_t waiting = ready_.size();
+  const bool possible = std::ranges::any_of(operations_, [this](const Operation& operation) {
+    return !operation.result && can_complete(operation);
+  });
+  collect();
+  for (size_t left = ready_.size(); left > 0; --left) {
+    if (random_.chance(options_.delay)) break;
+    Op* op = ready_.front();
+    ready_.pop_front();
+    dispatch(op);
+  }
+  return possible || waiting > 0;
 }
 
-void SimIo::complete(Op* op) {
+void SimIo::collect() {
+  std::vector<Op*> able;
+  for (const Operation& operation : operations_)
+    if (!operation.result && can_complete(operation)) able.push_back(operation.op);
+  random_.shuffle(able);
+  for (Op* op : able) {
+    if (random_.chance(options_.delay)) continue;
+    Operation& operation = *find(op);
+    if (!can_complete(operation)) continue;  // Another took what it waited for.
+    bool more = false;
+    const int32_t result = finish(operation, more);
+    trace(fmt::format("operation {} on {} completes with {}{}", static_cast<int>(operation.kind),
+                      operation.fd, result, more ? ", more" : ""));
+    operation.result = result;
+    operation.more = more;
+    op->arrived = true;
+    ready_.push_back(op);
+  }
+}
+
+void SimIo::dispatch(Op* op) {
   Operation* operation = find(op);
-  // A callback of this step took what it waited for, or gave the address a new operation.
-  if (operation == nullptr || !can_complete(*operation)) return;
-  bool more = false;
-  const int32_t result = finish(*operation, more);
-  trace(fmt::format("operation {} on {} completes with {}{}", static_cast<int>(operation->kind),
-                    operation->fd, result, more ? ", more" : ""));
-  if (!more) operations_.erase(operations_.begin() + (find(op) - operations_.data()));
+  if (operation == nullptr) violation("an operation was forgotten before its callback");
+  const int32_t result = *std::exchange(operation->result, std::nullopt);
+  const bool more = operation->more;
+  if (!more) operations_.erase(operations_.begin() + (operation - operations_.data()));
   op->submitted = more;
+  op->arrived = false;
   op->on_done(*op, result);
 }
 

@@ -126,6 +126,8 @@ class SimIo final : public io::Io {
     const SocketAddress* lent = nullptr;  // Of a connect: must stay what it was.
     Instant ready{};                      // Of a connect: not before.
     bool cancelled = false;
+    std::optional<int32_t> result = {};  // Collected: the callback gets it, whatever happens.
+    bool more = false;                   // Of an accept: it goes on after that.
   };
   struct Origin {
     enum class Answer : uint8_t { kServe, kRefuse, kNever } answer;
@@ -146,7 +148,8 @@ class SimIo final : public io::Io {
   bool move_network();
   bool complete_operations();
   bool can_complete(const Operation& operation) const;
-  void complete(io::Op* op);
+  void collect();
+  void dispatch(io::Op* op);
   int32_t finish(Operation& operation, bool& more);
   int32_t finish_recv(Operation& operation);
   int32_t finish_accept(Operation& operation, bool& more);
@@ -170,6 +173,7 @@ class SimIo final : public io::Io {
   Instant now_{};
   TimerWheel wheel_{Instant{}};
   std::vector<Operation> operations_;
+  std::deque<io::Op*> ready_;  // Collected and not dispatched.
   std::map<Fd, Descriptor> descriptors_;
   std::map<uint32_t, std::unique_ptr<char[]>>
       buffers_;  // One allocation each: a sanitizer sees misuse.

@@ -384,6 +384,93 @@ BOOST_FIXTURE_TEST_CASE(accept_survives_an_overflow, LoopFixture) {
   for (const Fd fd : {ready, listener}) io->close(fd);
 }
 
+// A receive whose bytes have left the socket says so before its callback: to callbacks of the same
+// turn, and while it waits for a buffer.
+BOOST_FIXTURE_TEST_CASE(arrived_is_known_before_the_dispatch, LoopFixture) {
+  struct Pair {
+    RecvOp receives[2];
+    std::vector<std::pair<bool, bool>> seen;  // {own, the other's} `arrived`, in each callback.
+    void on_done(int32_t) {
+      const size_t own = receives[0].submitted ? 1 : 0;
+      if (seen.empty()) seen.emplace_back(receives[own].arrived, receives[1 - own].arrived);
+    }
+  } pair;
+  const auto [a, a_end] = socket_pair();
+  const auto [b, b_end] = socket_pair();
+  for (RecvOp& op : pair.receives) bind<&Pair::on_done>(op, pair);
+  io->recv(pair.receives[0], a);
+  io->recv(pair.receives[1], b);
+  turn();
+  BOOST_TEST(!pair.receives[0].arrived);
+  send(a_end, "one");
+  send(b_end, "two");
+  run_until([&] { return io->in_flight() == 0; });
+  BOOST_REQUIRE(pair.seen.size() == 1u);
+  BOOST_TEST(!pair.seen[0].first);
+  BOOST_TEST(pair.seen[0].second);
+  for (RecvOp& op : pair.receives) {
+    BOOST_TEST(!op.arrived);
+    io->release(op.buffer);
+  }
+  for (const Fd fd : {a, a_end, b, b_end}) io->close(fd);
+}
+
+// What has completed when a timer is due goes first, however much that is: an answer that came in
+// time is not late.
+BOOST_FIXTURE_TEST_CASE(timers_wait_for_what_has_arrived, LoopFixture) {
+  struct Deadline {
+    UringIo& io;
+    Timer timer;
+    size_t left_when_fired = SIZE_MAX;
+    void on_fire() { left_when_fired = io.in_flight(); }
+  } deadline{.io = *io, .timer = {}};
+  bind<&Deadline::on_fire>(deadline.timer, deadline);
+  const Fd ready = ::eventfd(1, EFD_NONBLOCK | EFD_CLOEXEC);
+  std::deque<TestOp> polls(4'000);
+  for (TestOp& poll : polls) io->poll(poll, ready, POLLIN);
+  const Instant due = io->now() + 2ms;
+  io->arm(deadline.timer, due);
+  while (std::chrono::steady_clock::now() < due + 2ms) continue;
+  run_until([&] { return deadline.left_when_fired != SIZE_MAX; });
+  BOOST_TEST(deadline.left_when_fired == 0u);
+  io->close(ready);
+}
+
+// …but not for ever, if more comes than is dispatched.
+BOOST_FIXTURE_TEST_CASE(timers_fire_under_lasting_overload, LoopFixture) {
+  struct Again {
+    UringIo* io;
+    Fd fd;
+    Op op;
+    const bool* stop;
+    void on_done(int32_t) {
+      if (!*stop) io->poll(op, fd, POLLIN);
+    }
+  };
+  struct Stop {
+    Timer timer;
+    bool fired = false;
+    void on_fire() { fired = true; }
+  } stop;
+  bind<&Stop::on_fire>(stop.timer, stop);
+  const Fd ready = ::eventfd(1, EFD_NONBLOCK | EFD_CLOEXEC);
+  std::deque<Again> chains(2'000);
+  for (Again& chain : chains) {
+    chain = {io.get(), ready, {}, &stop.fired};
+    bind<&Again::on_done>(chain.op, chain);
+    io->poll(chain.op, ready, POLLIN);
+  }
+  const Instant due = io->now() + 2ms;
+  io->arm(stop.timer, due);
+  const uint64_t turns = io->counters().turns;
+  while (std::chrono::steady_clock::now() < due + 2ms) continue;
+  run_until([&] { return stop.fired; });
+  BOOST_TEST(io->counters().turns - turns > 1u);
+  BOOST_TEST(io->counters().turns - turns <= 20u);
+  run_until([&] { return io->in_flight() == 0; });
+  io->close(ready);
+}
+
 // What a callback starts is not completed within it, and dispatch order is arrival order.
 BOOST_FIXTURE_TEST_CASE(callbacks_start_operations, LoopFixture) {
   struct Chain {
