@@ -1,15 +1,32 @@
-// Kept and new connections to servers. A receive is armed on each from its first moment to its last.
+// Kept and new connections to servers. A receive is armed on each from its first moment to its
+// last.
 #include "proxy/upstream_pool.h"
 
 #include <poll.h>
 
+#include <algorithm>
 #include <cerrno>
 
 namespace shunt::proxy {
 namespace {
 
 using namespace std::chrono_literals;
-constexpr Duration kSweepInterval = 1s;
+
+// Servers known before those without a connection are forgotten: they cost little, and one that has
+// a connection per request is not to be looked up anew for each.
+constexpr size_t kServersKept = 1024;
+
+// Idle connections closed when the kernel refuses a descriptor: clients that wait to be accepted
+// need some too.
+constexpr uint32_t kEvictedAtOnce = 8;
+
+// How long a connection waits for a descriptor. Closing takes a turn or two; what takes longer than
+// this does not come.
+constexpr Duration kWaitMax = 100ms;
+
+bool is_shortage(int error) {
+  return error == -EMFILE || error == -ENFILE || error == -ENOBUFS || error == -ENOMEM;
+}
 
 }  // namespace
 
@@ -19,6 +36,7 @@ UpstreamConnection::UpstreamConnection(UpstreamPool& pool, UpstreamServer& serve
     : pool_(pool), server_(server), fd_(fd), created_(pool.context_.io.now()) {
   io::bind<&UpstreamConnection::on_receive>(receive_, *this);
   io::bind<&UpstreamConnection::on_connect>(more_, *this);
+  bind<&UpstreamConnection::on_idle_timeout>(idle_timer_, *this);
 }
 
 void UpstreamConnection::enter(State target) {
@@ -78,81 +96,160 @@ void UpstreamConnection::on_more(int32_t) {
   user_->on_response_bytes();
 }
 
+// The timer is not cancelled when the connection is taken: a connection in use most of the time
+// would arm and cancel it for every request.
+void UpstreamConnection::on_idle_timeout() {
+  if (state_ != State::kIdle) return;
+  pool_.unlink_idle(*this);
+  pool_.close(*this);
+}
+
 void UpstreamConnection::close_when_joined() {
   if (receiving() || held_) return;
   input_.release(pool_.context_.io, pool_.context_.blocks);
-  pool_.context_.io.close(fd_);
-  pool_.connections_.free(this);
+  if (fd_ >= 0) pool_.context_.io.close(fd_);
+  pool_.free(*this);
 }
 
 // --- The pool ---
 
-UpstreamPool::UpstreamPool(Context& context) : context_(context) {
-  bind<&UpstreamPool::on_sweep>(sweep_, *this);
+void UpstreamServer::settle(Instant now) {
+  if (parked_at == now) return;
+  parked_at = now;
+  while (!parked.empty()) {
+    UpstreamConnection& connection = parked.back();
+    IntrusiveList<UpstreamConnection>::remove(connection);
+    idle.push_front(connection);
+  }
+}
+
+UpstreamPool::UpstreamPool(Context& context, uint32_t connections_max)
+    : context_(context), connections_max_(connections_max) {
+  bind<&UpstreamPool::on_wait_over>(wait_over_, *this);
 }
 
 UpstreamPool::~UpstreamPool() {
   SHUNT_ASSERT(empty());
-  if (sweep_.armed()) context_.io.cancel(sweep_);
+  if (wait_over_.armed()) context_.io.cancel(wait_over_);
 }
 
 UpstreamServer& UpstreamPool::of(const sched::Server& server) {
-  if (server.id >= servers_.size()) servers_.resize(server.id + 1);
-  std::unique_ptr<UpstreamServer>& slot = servers_[server.id];
-  if (!slot) {
-    slot = std::make_unique<UpstreamServer>();
-    slot->address = server.spec.address;
+  const auto found = servers_.find(server.id);
+  if (found != servers_.end()) return found->second;
+  while (servers_.size() >= kServersKept && !unused_.empty()) {
+    servers_.erase(unused_.pop_front().id);
   }
-  return *slot;
+  UpstreamServer& added = servers_[server.id];
+  added.id = server.id;
+  added.address = server.spec.address;
+  unused_.push_back(added);
+  return added;
 }
 
 UpstreamConnection* UpstreamPool::take(const sched::Server& server, const IdleLimits& limits,
                                        bool probe, UpstreamConnection::User& user) {
   UpstreamServer& upstream = of(server);
-  const Instant now = context_.io.now();
-  while (!upstream.idle.empty()) {
-    UpstreamConnection& connection = upstream.idle.front();
-    unlink_idle(connection);
-    bool usable = now - connection.idle_since_ < limits.timeout &&
-                  now - connection.created_ < limits.age && connection.receive_.submitted;
-    if (usable && probe) {
-      char byte;
-      usable = context_.io.recv_now(connection.fd_, &byte, 1, true) == -EAGAIN;
-    }
-    if (!usable) {
-      close(connection);
+  while (UpstreamConnection* connection = take_idle(upstream)) {
+    if (!usable(*connection, limits, probe)) {
+      close(*connection);
       continue;
     }
-    connection.enter(UpstreamConnection::State::kActive);
-    connection.user_ = &user;
-    ++connection.uses_;
+    connection->enter(UpstreamConnection::State::kActive);
+    connection->user_ = &user;
+    ++connection->uses_;
     context_.metrics.upstream_reuses.add();
-    return &connection;
+    return connection;
   }
   return nullptr;
+}
+
+// Unlinked; null if there is none. One that the loop has looked at since it was parked, if
+// possible.
+UpstreamConnection* UpstreamPool::take_idle(UpstreamServer& server) {
+  server.settle(context_.io.now());
+  IntrusiveList<UpstreamConnection>& from = server.idle.empty() ? server.parked : server.idle;
+  if (from.empty()) return nullptr;
+  UpstreamConnection& connection = from.front();
+  unlink_idle(connection);
+  return &connection;
+}
+
+bool UpstreamPool::usable(UpstreamConnection& connection, const IdleLimits& limits, bool probe) {
+  const Instant now = context_.io.now();
+  if (now - connection.idle_since_ >= limits.timeout) return false;
+  if (now - connection.created_ >= limits.age) return false;
+  if (probe || connection.idle_since_ == now) {
+    char byte;
+    if (context_.io.recv_now(connection.fd_, &byte, 1, true) != -EAGAIN) return false;
+  }
+  // After the look into the socket, which is where the bytes may have been just now.
+  return connection.receive_.submitted && !connection.receive_.arrived;
 }
 
 UpstreamConnection* UpstreamPool::connect(const sched::Server& server,
                                           UpstreamConnection::User& user, int& error) {
   UpstreamServer& upstream = of(server);
+  if (connections_.in_use() >= connections_max_) evict_idle(1);
   const io::Fd fd = context_.io.open_socket(upstream.address);
-  if (fd < 0) {
+  if (fd < 0 && !room_comes(fd)) {
     error = fd;
     return nullptr;
   }
   UpstreamConnection* connection = connections_.make(*this, upstream, fd);
+  if (upstream.connections++ == 0) IntrusiveList<UpstreamServer>::remove(upstream);
   connection->user_ = &user;
   connection->uses_ = 1;
   context_.metrics.upstream_connects.add();
-  context_.io.connect(connection->more_, fd, upstream.address);
+  if (fd >= 0) {
+    context_.io.connect(connection->more_, fd, upstream.address);
+  } else {
+    waiting_.push_back(*connection);
+    ++waiting_count_;
+    if (!wait_over_.armed()) context_.io.arm(wait_over_, context_.io.now() + kWaitMax);
+  }
   return connection;
+}
+
+// Whether a connection that got no socket will get one, because others are being closed.
+bool UpstreamPool::room_comes(int error) {
+  if (!is_shortage(error)) return false;
+  shortage_ = error;
+  if (closing_ <= waiting_count_) evict_idle(kEvictedAtOnce);
+  return closing_ > waiting_count_;
+}
+
+void UpstreamPool::serve_waiting() {
+  while (!waiting_.empty()) {
+    UpstreamConnection& connection = waiting_.front();
+    const io::Fd fd = context_.io.open_socket(connection.server_.address);
+    if (fd < 0) return;
+    waiting_.pop_front();
+    --waiting_count_;
+    connection.fd_ = fd;
+    context_.io.connect(connection.more_, fd, connection.server_.address);
+  }
+  if (wait_over_.armed()) context_.io.cancel(wait_over_);
+}
+
+// The room went to others. Users may connect again and wait anew: not in this round.
+void UpstreamPool::on_wait_over() {
+  serve_waiting();
+  for (uint32_t left = waiting_count_; left > 0 && !waiting_.empty(); --left) {
+    UpstreamConnection& connection = waiting_.front();
+    UpstreamConnection::User* user = connection.user_;
+    close(connection);
+    user->on_connected(shortage_);
+  }
+  if (!waiting_.empty() && !wait_over_.armed())
+    context_.io.arm(wait_over_, context_.io.now() + kWaitMax);
 }
 
 void UpstreamPool::park(UpstreamConnection& connection, const IdleLimits& limits) {
   SHUNT_ASSERT(connection.user_ != nullptr);
   SHUNT_ASSERT(connection.input_.empty());
   const Instant now = context_.io.now();
-  const bool room = connection.server_.idle_count < limits.count;
+  UpstreamServer& server = connection.server_;
+  const bool room = server.idle_count < limits.count;
   if (!room || context_.draining || now - connection.created_ >= limits.age) {
     return close(connection);
   }
@@ -160,17 +257,19 @@ void UpstreamPool::park(UpstreamConnection& connection, const IdleLimits& limits
   connection.enter(UpstreamConnection::State::kIdle);
   connection.idle_since_ = now;
   if (!connection.receiving()) connection.receive();
-  connection.server_.idle.push_front(connection);
-  ++connection.server_.idle_count;
+  server.settle(now);
+  server.parked.push_front(connection);
+  ++server.idle_count;
+  idle_order_.push_back(connection);
   ++idle_;
   context_.metrics.upstream_idle.add();
-  connection.idle_deadline_ = now + limits.timeout;
-  if (!sweep_.armed()) context_.io.arm(sweep_, now + kSweepInterval);
+  context_.io.arm(connection.idle_timer_,
+                  std::min(now + limits.timeout, connection.created_ + limits.age));
 }
 
 void UpstreamPool::unlink_idle(UpstreamConnection& connection) {
-  SHUNT_ASSERT(connection.linked());
   IntrusiveList<UpstreamConnection>::remove(connection);
+  IntrusiveList<UpstreamConnection, ByUse>::remove(connection);
   SHUNT_ASSERT(connection.server_.idle_count > 0);
   --connection.server_.idle_count;
   --idle_;
@@ -178,11 +277,26 @@ void UpstreamPool::unlink_idle(UpstreamConnection& connection) {
 }
 
 void UpstreamPool::close(UpstreamConnection& connection) {
+  if (connection.fd_ < 0) {
+    IntrusiveList<UpstreamConnection>::remove(connection);
+    --waiting_count_;
+  }
   connection.user_ = nullptr;
   connection.enter(UpstreamConnection::State::kClosing);
+  ++closing_;
+  context_.io.cancel(connection.idle_timer_);
   if (connection.receive_.submitted) context_.io.cancel(connection.receive_);
   if (connection.more_.submitted) context_.io.cancel(connection.more_);
   connection.close_when_joined();
+}
+
+void UpstreamPool::free(UpstreamConnection& connection) {
+  UpstreamServer& server = connection.server_;
+  connections_.free(&connection);
+  --closing_;
+  SHUNT_ASSERT(server.connections > 0);
+  if (--server.connections == 0) unused_.push_back(server);
+  if (!waiting_.empty()) serve_waiting();
 }
 
 void UpstreamPool::close_held(UpstreamConnection& connection) {
@@ -196,28 +310,18 @@ void UpstreamPool::let_go(UpstreamConnection& connection) {
   connection.close_when_joined();
 }
 
-void UpstreamPool::on_sweep() {
-  const Instant now = context_.io.now();
-  for (const auto& server : servers_) {
-    if (!server || server->idle_count == 0) continue;
-    server->idle.each([&](UpstreamConnection& connection) {
-      if (now < connection.idle_deadline_) return;
-      unlink_idle(connection);
-      close(connection);
-    });
+uint32_t UpstreamPool::evict_idle(uint32_t count) {
+  uint32_t evicted = 0;
+  for (; evicted < count && !idle_order_.empty(); ++evicted) {
+    UpstreamConnection& connection = idle_order_.front();
+    unlink_idle(connection);
+    close(connection);
   }
-  if (idle_ > 0) context_.io.arm(sweep_, now + kSweepInterval);
+  return evicted;
 }
 
 void UpstreamPool::close_idle() {
-  for (const auto& server : servers_) {
-    if (!server) continue;
-    while (!server->idle.empty()) {
-      UpstreamConnection& connection = server->idle.front();
-      unlink_idle(connection);
-      close(connection);
-    }
-  }
+  evict_idle(UINT32_MAX);
 }
 
 }  // namespace shunt::proxy
