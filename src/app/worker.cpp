@@ -218,6 +218,7 @@ void Worker::run(Assignment first, std::promise<Result<void>> started) {
   {
     Loop loop(*this, std::move(*io));
     loop.begin(first);
+    first = {};  // Its snapshot lives as long as its generation, not as this thread.
     started.set_value({});
     loop.run();
   }

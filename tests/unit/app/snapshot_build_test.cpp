@@ -2,8 +2,12 @@
 // second.
 #include "app/snapshot_build.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <atomic>
 #include <boost/test/unit_test.hpp>
+#include <thread>
 
 #include "app_fixture.h"
 
@@ -149,6 +153,34 @@ BOOST_AUTO_TEST_CASE(a_reload_that_changes_nothing_changes_nothing) {
   BOOST_TEST(changes.pools_added + changes.pools_removed + changes.servers_added +
                  changes.servers_removed + changes.servers_edited + changes.schedulers_changed ==
              0u);
+}
+
+// The only server moves to and fro while a worker schedules, who must find one every time.
+BOOST_AUTO_TEST_CASE(no_worker_sees_half_of_a_reload) {
+  const auto at_port = [](int port) {
+    return fmt::format("server = [{{ name = \"a\", address = \"127.0.0.1:{}\" }}]\n", port);
+  };
+  ServerSets sets;
+  Changes changes;
+  const auto first = apply(sets, at_port(9001), changes);
+  std::atomic<bool> over{false};
+  std::atomic<int> refused{0};
+  std::atomic<int> served{0};
+  std::thread worker([&, &set = *first->pools.front().servers] {
+    while (!over) {
+      sched::Server* server = set.schedule({}, sched::Counted::kActive);
+      (server == nullptr ? refused : served).fetch_add(1);
+      if (server != nullptr) set.unbind(*server, sched::Counted::kActive);
+    }
+  });
+  while (served == 0) std::this_thread::yield();
+  for (int i = 0; i < 1000; ++i) {
+    apply(sets, at_port(9001 + i % 2), changes);
+    BOOST_TEST(changes.servers_added == (i == 0 ? 0u : 1u));
+  }
+  over = true;
+  worker.join();
+  BOOST_TEST(refused == 0);
 }
 
 // Workers index vectors by the servers' ids, so a configuration that is only tried must not use
