@@ -6,15 +6,6 @@
 //
 //   connect() -> kConnecting -> kActive -> park() -> kIdle -> take() -> kActive -> ... -> close()
 //   -> kClosing -> freed
-//
-// A server that sends more than it was asked for must not answer another client's request with it.
-// What arrived up to the loop's last look at the socket is known: as bytes in the input (then the
-// exchange closes), as a receive that has `arrived`. A connection parked in this very turn has not
-// been looked at since its answer, behind which the surplus may lie; such a one is taken last, and
-// only after a look into the socket. What arrives between the loop's look and the request cannot be
-// told from an early answer: a look at each take would cost a system call per request and only
-// narrow that window, since bytes may be on the way in any case. Requests that must not be sent
-// twice pay for it, for another reason.
 #pragma once
 
 #include <cstdint>
@@ -112,6 +103,14 @@ inline IdleLimits idle_limits(const config::Pool& pool) {
   return {pool.idle_connections, pool.idle_timeout, pool.idle_age};
 }
 
+// A server that sends more than it was asked for must not answer another client's request with it.
+// What arrived up to the loop's last look at the socket is known: as bytes in the input (then the
+// exchange closes), as a receive that has `arrived`. A connection parked in this very turn has not
+// been looked at since its answer, behind which the surplus may lie; such a one is taken last, and
+// only after a look into the socket. What arrives between the loop's look and the request cannot be
+// told from an early answer: a look at each take would cost a system call per request and only
+// narrow that window, since bytes may be on the way in any case. Requests that must not be sent
+// twice pay for it, for another reason.
 class UpstreamPool {
  public:
   // `connections_max`: from so many connections on, in any state, a new one takes the place of the
