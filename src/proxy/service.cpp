@@ -22,6 +22,9 @@ using namespace std::chrono_literals;
 // ends before.
 constexpr Duration kAcceptPause = 100ms;
 
+// Idle server connections closed when no descriptor is left for a client.
+constexpr uint32_t kEvictedForClients = 16;
+
 // One listening socket of this worker.
 struct Acceptor {
   io::Fd fd = -1;
@@ -45,7 +48,7 @@ struct Waiting {
 class ServiceImpl final : public Service, public SessionOwner {
  public:
   ServiceImpl(io::Io& io, Metrics& metrics, AccessLog& log, const ServiceLimits& limits)
-      : limits_(limits), context_(io, metrics, log), upstreams_(context_) {
+      : limits_(limits), context_(io, metrics, log), upstreams_(context_, limits.connections_max) {
     context_.upstreams = &upstreams_;
     bind<&ServiceImpl::resume_accepting>(pause_, *this);
   }
@@ -168,6 +171,8 @@ void ServiceImpl::on_accept(Acceptor& acceptor, int32_t result) {
   if (!acceptor.wanted) return drop_finished_acceptors();
   // Whatever ended it would end it again at once.
   if (result < 0 && result != -ECANCELED) {
+    // Clients that wait are worth more than connections that nobody uses.
+    upstreams_.evict_idle(kEvictedForClients);
     log::warning("accepting pauses: {}", why_not_accepted(result));
     return pause_accepting();
   }
