@@ -1,11 +1,14 @@
-// The event loop's interface: the only way in which the layers above reach the kernel's sockets. One per worker, used by
-// that worker's thread alone. Implementations: uring_io (io_uring), sim_io in the tests (a seeded simulation).
+// The event loop's interface: the only way in which the layers above reach the kernel's sockets.
+// One per worker, used by that worker's thread alone. Implementations: uring_io (io_uring), sim_io
+// in the tests (a seeded simulation).
 //
-// What has to wait (data, room, a connection, a new client) is an operation that completes later; what cannot wait is a
-// plain non-blocking call. Sends are such calls: measured, a send costs the same either way, and done at once it is on
-// the wire a loop turn earlier and no buffer stays with the kernel.
+// What has to wait (data, room, a connection, a new client) is an operation that completes later;
+// what cannot wait is a plain non-blocking call. Sends are such calls: measured, a send costs the
+// same either way, and done at once it is on the wire a loop turn earlier and no buffer stays with
+// the kernel.
 //
-// Completions are collected first and dispatched afterwards: no callback runs inside a call into this interface.
+// Completions are collected first and dispatched afterwards: no callback runs inside a call into
+// this interface.
 #pragma once
 
 #include <sys/uio.h>
@@ -32,22 +35,24 @@ class Io {
 
   // --- Operations: each completes exactly once (accept: many times) unless it says otherwise. ---
 
-  // Receives once data arrives, up to kRecvBufferSize bytes. Result: bytes, 0 at end of stream, or an error.
-  // Shortage of buffers is not an error: the loop waits until some come back.
+  // Receives once data arrives, up to kRecvBufferSize bytes. Result: bytes, 0 at end of stream, or
+  // an error. Shortage of buffers is not an error: the loop waits until some come back.
   virtual void recv(RecvOp& op, Fd fd) = 0;
   // Result: the ready events (POLLIN, POLLOUT, POLLRDHUP, POLLERR, POLLHUP), once.
   virtual void poll(Op& op, Fd fd, uint32_t events) = 0;
-  // Result of each completion: a connected, non-blocking descriptor, or an error; goes on until cancelled or until a
-  // completion with op.submitted == false.
+  // Result of each completion: a connected, non-blocking descriptor, or an error; goes on until
+  // cancelled or until a completion with op.submitted == false.
   virtual void accept(Op& op, Fd listener) = 0;
   // `address` must live until completion. Result: 0 or an error.
   virtual void connect(Op& op, Fd fd, const SocketAddress& address) = 0;
-  // Asks for an early end: a submitted `op` completes with -ECANCELED (or with its result, if that was faster).
+  // Asks for an early end: a submitted `op` completes with -ECANCELED (or with its result, if that
+  // was faster).
   virtual void cancel(Op& op) = 0;
 
   // --- Calls that do not wait. -EAGAIN where they would have to. ---
 
-  virtual Fd open_socket(const SocketAddress& peer) = 0;  // Non-blocking TCP (TCP_NODELAY) or unix stream socket.
+  virtual Fd open_socket(
+      const SocketAddress& peer) = 0;  // Non-blocking TCP (TCP_NODELAY) or unix stream socket.
   // getpeername and getsockname; an address of family AF_UNSPEC if the connection is gone.
   virtual SocketAddress peer_address(Fd fd) = 0;
   virtual SocketAddress local_address(Fd fd) = 0;
@@ -55,10 +60,11 @@ class Io {
   virtual int64_t recv_now(Fd fd, void* data, size_t size, bool peek = false) = 0;
   // `more`: further bytes of the same message follow at once.
   virtual int64_t send_now(Fd fd, std::span<const iovec> parts, bool more) = 0;
-  // A non-blocking pipe with room for about 256 KiB: ends[0] to read, ends[1] to write. 0 or an error. io/pipe_pool.h
-  // keeps them for reuse; both ends are closed with close().
+  // A non-blocking pipe with room for about 256 KiB: ends[0] to read, ends[1] to write. 0 or an
+  // error. io/pipe_pool.h keeps them for reuse; both ends are closed with close().
   virtual int open_pipe(Fd (&ends)[2]) = 0;
-  // Moves up to `size` bytes from a socket into a pipe, or from a pipe into a socket. 0: end of stream.
+  // Moves up to `size` bytes from a socket into a pipe, or from a pipe into a socket. 0: end of
+  // stream.
   virtual int64_t splice_in(Fd socket, Fd pipe, size_t size) = 0;
   virtual int64_t splice_out(Fd pipe, Fd socket, size_t size, bool more) = 0;
   virtual void shutdown_write(Fd fd) = 0;

@@ -1,5 +1,6 @@
-// The layer-7 proxy of one worker: its listeners, client sessions and kept server connections. Owned by the worker, used by
-// its thread alone. It drives nothing by itself: completions and timers of `Io` do.
+// The layer-7 proxy of one worker: its listeners, client sessions and kept server connections.
+// Owned by the worker, used by its thread alone. It drives nothing by itself: completions and
+// timers of `Io` do.
 #pragma once
 
 #include <memory>
@@ -16,7 +17,8 @@ namespace shunt::proxy {
 inline constexpr uint32_t kPipesMax = 64;
 
 struct ServiceLimits {
-  uint32_t connections_max = 4096;     // Client connections of this worker; more wait in the listen queue.
+  uint32_t connections_max =
+      4096;  // Client connections of this worker; more wait in the listen queue.
 };
 
 class Service {
@@ -26,16 +28,19 @@ class Service {
                                          const ServiceLimits& limits);
   virtual ~Service() = default;  // Requires idle().
 
-  // Requests that begin from now on use `snapshot`. Listener indexes of connections follow the listener's name.
+  // Requests that begin from now on use `snapshot`. Listener indexes of connections follow the
+  // listener's name.
   virtual void use(std::shared_ptr<const Snapshot> snapshot) = 0;
 
-  // Accepts on `fd` for config.listeners[listener] of the snapshot in use. The fd stays the caller's, who closes it after
-  // remove_listener's `removed` op-free point, i.e. when accepting(fd) is false.
+  // Accepts on `fd` for config.listeners[listener] of the snapshot in use. The fd stays the
+  // caller's, who closes it after remove_listener's `removed` op-free point, i.e. when
+  // accepting(fd) is false.
   virtual void add_listener(io::Fd fd, uint32_t listener) = 0;
   virtual void remove_listener(io::Fd fd) = 0;
   virtual bool accepting(io::Fd fd) const = 0;
 
-  // No new connections; idle ones are closed, answers in flight get `Connection: close` where their head is not out yet.
+  // No new connections; idle ones are closed, answers in flight get `Connection: close` where their
+  // head is not out yet.
   virtual void drain() = 0;
   // Ends everything now; idle() follows after the operations in flight have come back.
   virtual void stop() = 0;
