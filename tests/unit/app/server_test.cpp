@@ -242,20 +242,20 @@ class StuckWorker {
  public:
   explicit StuckWorker(const char* thread_name) {
     BOOST_REQUIRE(::pipe2(ends_, O_CLOEXEC) == 0);
+    BOOST_REQUIRE(::pipe2(entered_, O_CLOEXEC) == 0);
     std::signal(SIGUSR2, [](int) {
       char byte;
-      entered_ = true;
+      [[maybe_unused]] const auto told = ::write(entered_[1], "", 1);
       [[maybe_unused]] const auto released = ::read(ends_[0], &byte, 1);
     });
-    entered_ = false;
     for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
       if (test::read_file((task.path() / "comm").string()) != thread_name + std::string("\n"))
         continue;
       const int thread = std::stoi(task.path().filename().string());
       BOOST_REQUIRE(::tgkill(::getpid(), thread, SIGUSR2) == 0);
     }
-    for (int i = 0; i < 5000 && !entered_; ++i) std::this_thread::sleep_for(1ms);
-    BOOST_REQUIRE(entered_);
+    char byte;
+    BOOST_REQUIRE(::read(entered_[0], &byte, 1) == 1);
   }
   StuckWorker(const StuckWorker&) = delete;
   StuckWorker& operator=(const StuckWorker&) = delete;
@@ -263,7 +263,7 @@ class StuckWorker {
 
  private:
   static inline int ends_[2];
-  static inline std::atomic<bool> entered_;
+  static inline int entered_[2];
 };
 
 // The main thread goes on: reloads are refused before they change anything, and stop() returns
