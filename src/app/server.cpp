@@ -29,6 +29,10 @@ ExitCode code_of(int sys) {
   return sys == EACCES || sys == EPERM ? ExitCode::kMissingFeature : ExitCode::kWrongInput;
 }
 
+std::unexpected<StartFailure> start_failure(const Error& error) {
+  return start_failure(code_of(error.sys), error);
+}
+
 uint32_t cpus_usable() {
   cpu_set_t cpus;
   CPU_ZERO(&cpus);
@@ -100,14 +104,14 @@ std::expected<ListenSockets::Plan, StartFailure> Server::open(const config::Conf
     return std::unexpected(std::move(failure));
   }
   auto sink = proxy::AccessLogSink::open(config.global.access_log);
-  if (!sink) return start_failure(code_of(sink.error().sys), std::move(sink).error());
+  if (!sink) return start_failure(sink.error());
   log_sink_ = std::move(*sink);
   auto dropped = become(config.global.user);
-  if (!dropped) return start_failure(code_of(dropped.error().sys), std::move(dropped).error());
+  if (!dropped) return start_failure(dropped.error());
 
   auto features = io::probe();
   if (!features) return start_failure(ExitCode::kMissingFeature, std::move(features).error());
-  features_ = std::move(*features);
+  features_ = *features;
   return std::move(*sockets);
 }
 
@@ -146,7 +150,7 @@ std::expected<void, StartFailure> Server::start_workers(ListenSockets::Plan sock
         options, *log_sink_,
         {.snapshot = current_, .log_format = log_format, .listen_changes = std::move(listen[i])});
     // The process ends, and the kernel closes the sockets of the workers that never were.
-    if (!worker) return start_failure(code_of(worker.error().sys), std::move(worker).error());
+    if (!worker) return start_failure(worker.error());
     workers_.push_back(std::move(*worker));
   }
   return {};
