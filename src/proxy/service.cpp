@@ -24,6 +24,7 @@ constexpr Duration kAcceptPause = 100ms;
 
 // Idle server connections closed when no descriptor is left for a client.
 constexpr uint32_t kEvictedForClients = 16;
+constexpr uint32_t kIdleForRequests = 64;
 
 // One listening socket of this worker.
 struct Acceptor {
@@ -171,8 +172,9 @@ void ServiceImpl::on_accept(Acceptor& acceptor, int32_t result) {
   if (!acceptor.wanted) return drop_finished_acceptors();
   // Whatever ended it would end it again at once.
   if (result < 0 && result != -ECANCELED) {
-    // Clients that wait are worth more than connections that nobody uses.
-    upstreams_.evict_idle(kEvictedForClients);
+    // Clients that wait are worth more than connections that nobody uses; but what clients ask for
+    // needs some of these.
+    if (upstreams_.idle() > kIdleForRequests) upstreams_.evict_idle(kEvictedForClients);
     log::warning("accepting pauses: {}", why_not_accepted(result));
     return pause_accepting();
   }
