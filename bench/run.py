@@ -20,6 +20,7 @@ from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 
+import network
 from measure import Sample, measure, measure_idle, run_wrk
 from processes import BenchError, Server, free_port
 from proxies import PEERS, PROXIES, Place, Proxy
@@ -186,13 +187,14 @@ def run(options: argparse.Namespace) -> dict:
     proxies = check_machine(options)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    surroundings = network.enter()
     results = {}
     with tempfile.TemporaryDirectory(prefix="shunt-bench-") as directory:
         bench = Bench(options, Path(directory))
         print(
             f"proxy on CPU {bench.proxy_core}, wrk and origin on CPU {bench.load_core}; "
             f"{options.rounds} rounds of {options.seconds} s, medians; "
-            f"Linux {platform.release()}\n",
+            f"Linux {platform.release()}, {surroundings}\n",
             flush=True,
         )
         with bench.origin:

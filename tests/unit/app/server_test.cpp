@@ -233,7 +233,8 @@ BOOST_AUTO_TEST_CASE(reloads_right_behind_each_other_know_their_own_sockets) {
   const uint16_t other = demo_free_port().value();
   for (int i = 1; i <= 60; ++i) {
     const auto report = server->reload(test::prepare_text(config(i % 2 ? other : port, "rr", 1)));
-    BOOST_REQUIRE_MESSAGE(report.has_value(), i << ": " << report.error().front());
+    // The message is evaluated whether it is needed or not.
+    BOOST_REQUIRE_MESSAGE(report.has_value(), i << ": " << (report ? "" : report.error().front()));
   }
 }
 

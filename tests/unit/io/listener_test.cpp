@@ -66,11 +66,11 @@ BOOST_FIXTURE_TEST_CASE(ipv6_leaves_ipv4_alone, LoopFixture) {
   SocketAddress v6 = parse("[::]:0");
   const auto fd = open_listener(v6, {});
   if (!fd && fd.error().sys == EAFNOSUPPORT) return;  // A machine without IPv6.
-  BOOST_REQUIRE_MESSAGE(fd, fd.error().text);
+  BOOST_REQUIRE_MESSAGE(fd, why(fd));
   BOOST_TEST(option(*fd, IPPROTO_IPV6, IPV6_V6ONLY) == 1);
   const uint16_t port = io->local_address(*fd).port();
   const auto v4 = open_listener(SocketAddress(parse("0.0.0.0:0").ip(), port), {});
-  BOOST_REQUIRE_MESSAGE(v4, v4.error().text);
+  BOOST_REQUIRE_MESSAGE(v4, why(v4));
   io->close(*fd);
   io->close(*v4);
 }
@@ -79,13 +79,13 @@ BOOST_FIXTURE_TEST_CASE(stale_unix_socket_is_replaced_a_live_one_is_not, LoopFix
   const Directory directory;
   const SocketAddress address = parse("unix:" + directory.path + "/s");
   const auto first = open_listener(address, {});
-  BOOST_REQUIRE_MESSAGE(first, first.error().text);
+  BOOST_REQUIRE_MESSAGE(first, why(first));
   const auto second = open_listener(address, {});
   BOOST_REQUIRE(!second);
   BOOST_TEST(second.error().sys == EADDRINUSE);
   io->close(*first);  // The file stays, as after a crash.
   const auto third = open_listener(address, {});
-  BOOST_REQUIRE_MESSAGE(third, third.error().text);
+  BOOST_REQUIRE_MESSAGE(third, why(third));
 
   TestOp accept;
   TestOp connect;

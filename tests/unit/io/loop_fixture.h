@@ -35,16 +35,22 @@ inline std::string_view bytes(const Buffer& buffer) {
   return {buffer.data, buffer.size};
 }
 
+// The message of a check is evaluated whether it fails or not.
+template <class T>
+std::string why(const Result<T>& result) {
+  return result ? "" : result.error().text;
+}
+
 struct LoopFixture {
   explicit LoopFixture(const UringOptions& options = {}) {
     auto features = probe();
-    BOOST_REQUIRE_MESSAGE(features, features.error().text);
+    BOOST_REQUIRE_MESSAGE(features, why(features));
     start(*features, options);
   }
 
   void start(const Features& features, const UringOptions& options) {
     auto created = UringIo::create(features, options);
-    BOOST_REQUIRE_MESSAGE(created, created.error().text);
+    BOOST_REQUIRE_MESSAGE(created, why(created));
     io = std::move(*created);
   }
 
@@ -74,7 +80,7 @@ struct LoopFixture {
 
   Fd listen(SocketAddress& address, bool share_port = true) {
     auto listener = open_listener(address, {.share_port = share_port});
-    BOOST_REQUIRE_MESSAGE(listener, listener.error().text);
+    BOOST_REQUIRE_MESSAGE(listener, why(listener));
     address = io->local_address(*listener);
     return *listener;
   }
