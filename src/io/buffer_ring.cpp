@@ -90,6 +90,13 @@ void BufferRing::refill() {
   if (added > 0) io_uring_buf_ring_advance(shared_, added);
 }
 
+Buffer BufferRing::take_unused() {
+  if (free_.empty() && !grow()) return {};
+  const uint32_t id = free_.back();
+  free_.pop_back();
+  return take(id, 0);
+}
+
 Buffer BufferRing::take(uint32_t id, uint32_t size) {
   SHUNT_ASSERT(id < allocated());
   SHUNT_ASSERT(size <= buffer_size_);

@@ -46,6 +46,9 @@ class BufferRing {
   // Once a turn: posts what is missing, and allocates up to the maximum if need be.
   void refill();
 
+  // One that the kernel does not get, without bytes in it; null when all are in use. Given back
+  // with put().
+  Buffer take_unused();
   // The buffer of a completed receive, with `size` bytes in it. Given back with put().
   Buffer take(uint32_t id, uint32_t size);
   void put(uint32_t id);

@@ -45,6 +45,9 @@ class Io {
   virtual void accept(Op& op, Fd listener) = 0;
   // `address` must live until completion. Result: 0 or an error.
   virtual void connect(Op& op, Fd fd, const SocketAddress& address) = 0;
+  // Completes in the next turn, with `result`: for owners that wait for `fd` and find that what
+  // they would wait for is here already.
+  virtual void post(Op& op, Fd fd, int32_t result) = 0;
   // Asks for an early end: a submitted `op` completes with -ECANCELED (or with its result, if that
   // was faster).
   virtual void cancel(Op& op) = 0;
@@ -73,7 +76,10 @@ class Io {
   // Like close, but so that the peer sees a reset (SO_LINGER 0).
   virtual void close_reset(Fd fd) = 0;
 
-  // Gives back what a recv brought; `buffer` becomes empty.
+  // An unused receive buffer (of size 0), for bytes that come by another way than a recv; null when
+  // all are in use.
+  virtual Buffer take_buffer() = 0;
+  // Gives back what a recv or take_buffer brought; `buffer` becomes empty.
   virtual void release(Buffer& buffer) = 0;
 
   virtual void arm(Timer& timer, Instant deadline) = 0;

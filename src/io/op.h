@@ -8,7 +8,7 @@
 
 namespace shunt::io {
 
-enum class OpKind : uint8_t { kNone, kRecv, kPoll, kAccept, kConnect };
+enum class OpKind : uint8_t { kNone, kRecv, kPoll, kAccept, kConnect, kPost };
 
 struct Op {
   using OnDone = void (*)(Op& op, int32_t result);

@@ -114,8 +114,15 @@ void UringIo::connect(Op& op, Fd fd, const SocketAddress& address) {
   io_uring_prep_connect(&take_sqe(&op), fd, address.data(), address.size());
 }
 
+void UringIo::post(Op& op, Fd fd, int32_t result) {
+  begin(op, OpKind::kPost, fd);
+  op.arrived = true;
+  posted_.push_back({&op, result, 0});
+}
+
 void UringIo::cancel(Op& op) {
   if (!op.submitted || std::exchange(op.cancelled, true)) return;
+  if (op.kind == OpKind::kPost) return;  // It completes at once anyway.
   // The kernel does not know a parked receive. A shortage with very many of them is rare enough for
   // a search.
   const auto parked = op.kind == OpKind::kRecv ? std::ranges::find(parked_, &op) : parked_.end();
@@ -189,6 +196,7 @@ void UringIo::run_once(Duration longest) {
   ++counters_.turns;
   serve_parked();
   enter(time_to_wait(longest));
+  collect_posted();
   collect();
   now_ = clock_now();
   dispatch();
@@ -211,7 +219,7 @@ void UringIo::serve_parked() {
 }
 
 Duration UringIo::time_to_wait(Duration longest) const {
-  if (ready_begin_ < ready_.size()) return Duration::zero();
+  if (ready_begin_ < ready_.size() || !posted_.empty()) return Duration::zero();
   return std::clamp(wheel_.next() - now_, Duration::zero(), std::max(longest, Duration::zero()));
 }
 
@@ -226,6 +234,11 @@ void UringIo::enter(Duration wait) {
     result = io_uring_submit_and_wait_timeout(ring_.get(), &ignored, 1, &timeout, nullptr);
   }
   SHUNT_ASSERT(survivable(result));
+}
+
+void UringIo::collect_posted() {
+  ready_.insert(ready_.end(), posted_.begin(), posted_.end());
+  posted_.clear();
 }
 
 void UringIo::collect() {
@@ -305,6 +318,10 @@ bool UringIo::accept_goes_on(Op& op, const Completion& completion) {
 }
 
 // --- Timers and buffers ---
+
+Buffer UringIo::take_buffer() {
+  return buffers_->take_unused();
+}
 
 void UringIo::release(Buffer& buffer) {
   SHUNT_ASSERT(buffer);

@@ -61,6 +61,7 @@ class UringIo final : public Io {
   void poll(Op& op, Fd fd, uint32_t events) override;
   void accept(Op& op, Fd listener) override;
   void connect(Op& op, Fd fd, const SocketAddress& address) override;
+  void post(Op& op, Fd fd, int32_t result) override;
   void cancel(Op& op) override;
 
   Fd open_socket(const SocketAddress& peer) override;
@@ -75,6 +76,7 @@ class UringIo final : public Io {
   void close(Fd fd) override;
   void close_reset(Fd fd) override;
 
+  Buffer take_buffer() override;
   void release(Buffer& buffer) override;
   void arm(Timer& timer, Instant deadline) override;
   void cancel(Timer& timer) override;
@@ -95,6 +97,7 @@ class UringIo final : public Io {
   void serve_parked();
   Duration time_to_wait(Duration longest) const;
   void enter(Duration wait);
+  void collect_posted();
   void collect();
   void dispatch();
   void fire_timers();
@@ -108,8 +111,9 @@ class UringIo final : public Io {
   TimerWheel wheel_;
   std::vector<Completion> ready_;  // Collected and not dispatched: those from ready_begin_ on.
   size_t ready_begin_ = 0;
-  unsigned timers_held_ = 0;     // Turns in a row in which timers waited for the dispatch.
-  std::vector<RecvOp*> parked_;  // Receives that wait for a buffer, longest first.
+  std::vector<Completion> posted_;  // For the next turn.
+  unsigned timers_held_ = 0;        // Turns in a row in which timers waited for the dispatch.
+  std::vector<RecvOp*> parked_;     // Receives that wait for a buffer, longest first.
   size_t in_flight_ = 0;
   bool submitting_ = false;  // No callback may run while it is set.
   UringCounters counters_;

@@ -155,7 +155,7 @@ BodyRelay::Step BodyRelay::forward_input() {
 
 BodyRelay::Step BodyRelay::flush_pending() {
   const iovec rest = {pending_->data + pending_begin_, pending_end_ - pending_begin_};
-  const int64_t sent = context_.io.send_now(plan_.sink, {&rest, 1}, false);
+  const int64_t sent = plan_.sink->send_now(context_.io, {&rest, 1});
   if (sent == -EAGAIN) return wait_for_sink();
   if (sent < 0) return finish(End::kSinkFailed);
   bytes_sent_ += static_cast<uint64_t>(sent);
@@ -168,7 +168,7 @@ BodyRelay::Step BodyRelay::flush_pending() {
 BodyRelay::Step BodyRelay::read_some() {
   std::span<char> room = context_.body_scratch;
   if (plan_.framing == Framing::kLength && remaining_ < room.size()) room = room.first(remaining_);
-  const int64_t received = context_.io.recv_now(plan_.source, room.data(), room.size());
+  const int64_t received = plan_.source->recv_now(context_.io, room);
   if (received == -EAGAIN) return wait_for_source();
   if (received < 0) return finish(End::kSourceFailed);
   if (received == 0) return source_ended();
@@ -246,7 +246,7 @@ BodyRelay::Step BodyRelay::send(std::span<const iovec> parts, bool more) {
   size_t total = 0;
   for (const iovec& each : parts) total += each.iov_len;
   if (total == 0) return Step::kGoOn;
-  int64_t sent = context_.io.send_now(plan_.sink, parts, more);
+  int64_t sent = plan_.sink->send_now(context_.io, parts, more);
   if (sent == -EAGAIN) sent = 0;
   if (sent < 0) return finish(End::kSinkFailed);
   bytes_sent_ += static_cast<uint64_t>(sent);
@@ -281,6 +281,7 @@ void BodyRelay::keep_excess(std::span<const char> bytes) {
 
 bool BodyRelay::may_splice() const {
   if (no_splice_ || plan_.chunk_output || plan_.framing == Framing::kChunked) return false;
+  if (!plan_.source->may_splice() || !plan_.sink->may_splice()) return false;
   return plan_.framing == Framing::kUntilClose || remaining_ >= kSpliceMinimum;
 }
 
@@ -290,7 +291,7 @@ int64_t BodyRelay::fill_pipe_now() {
   if (!pipe_) return -EMFILE;
   const uint64_t want =
       plan_.framing == Framing::kLength ? std::min(remaining_, kSpliceSize) : kSpliceSize;
-  const int64_t moved = context_.io.splice_in(plan_.source, pipe_->write, want);
+  const int64_t moved = plan_.source->splice_in(context_.io, pipe_->write, want);
   if (moved <= 0) {
     give_back_pipe();
     return moved;
@@ -325,7 +326,7 @@ bool BodyRelay::prefill_pipe() {
 }
 
 BodyRelay::Step BodyRelay::drain_pipe() {
-  const int64_t moved = context_.io.splice_out(pipe_->read, plan_.sink, pipe_->bytes, false);
+  const int64_t moved = plan_.sink->splice_out(context_.io, pipe_->read, pipe_->bytes);
   if (moved == -EAGAIN) return wait_for_sink();
   if (moved <= 0) return finish(End::kSinkFailed);
   bytes_sent_ += static_cast<uint64_t>(moved);
@@ -342,12 +343,12 @@ void BodyRelay::give_back_pipe() {
 // --- Waiting and ending ---
 
 BodyRelay::Step BodyRelay::wait_for_source() {
-  if (!source_ready_.submitted) context_.io.poll(source_ready_, plan_.source, POLLIN | POLLRDHUP);
+  if (!source_ready_.submitted) plan_.source->poll(context_.io, source_ready_, POLLIN | POLLRDHUP);
   return Step::kWait;
 }
 
 BodyRelay::Step BodyRelay::wait_for_sink() {
-  if (!sink_ready_.submitted) context_.io.poll(sink_ready_, plan_.sink, POLLOUT);
+  if (!sink_ready_.submitted) plan_.sink->poll(context_.io, sink_ready_, POLLOUT);
   return Step::kWait;
 }
 

@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "io/io.h"
+#include "io/stream.h"
 #include "proxy/chunked.h"
 #include "proxy/context.h"
 #include "proxy/input.h"
@@ -26,8 +27,8 @@ class BodyRelay {
   };
 
   struct Plan {
-    io::Fd source = -1;
-    io::Fd sink = -1;
+    io::Stream* source = nullptr;
+    io::Stream* sink = nullptr;
     Input* input =
         nullptr;  // What was received from the source already; the relay consumes it first.
     Input* excess = nullptr;  // Gets what was read beyond the end of a chunked body; holds no

@@ -143,8 +143,7 @@ void Exchange::send_request(const RequestHead* head) {
       session_.input().view().substr(head_offset_ + head_size_, request_length_);
   const iovec parts[] = {{const_cast<char*>(text.data()), text.size()},
                          {const_cast<char*>(body.data()), body.size()}};
-  const int64_t sent =
-      context_.io.send_now(connection_->fd(), {parts, body.empty() ? 1u : 2u}, false);
+  const int64_t sent = connection_->stream().send_now(context_.io, {parts, body.empty() ? 1u : 2u});
   if (sent < 0 && sent != -EAGAIN) return server_failed(Reason::kServerReset);
   request_sent_ = sent > 0;
   if (sent == static_cast<int64_t>(text.size() + body.size())) {
@@ -165,8 +164,8 @@ void Exchange::relay_request(std::string_view head, size_t sent) {
   bytes_in_ += body_sent;
   request_half_ = Half::kBody;
   BodyRelay::Plan plan;
-  plan.source = session_.fd();
-  plan.sink = connection_->fd();
+  plan.source = &session_.stream();
+  plan.sink = &connection_->stream();
   plan.input = &session_.input();
   plan.excess = &session_.next_input();
   plan.framing = request_framing_;

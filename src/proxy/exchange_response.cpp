@@ -67,7 +67,7 @@ bool Exchange::pass_on_interim(const ResponseHead& head) {
   if (text.empty()) return true;
   interim_ = true;
   BodyRelay::Plan plan;
-  plan.sink = session_.fd();
+  plan.sink = &session_.stream();
   plan.input = &connection_->input();
   if (!response_relay_.start(plan, text)) {
     set_deadline(session_.listener().config.send_timeout, Reason::kClientSendTimeout);
@@ -110,7 +110,7 @@ void Exchange::send_response(const ResponseHead& head) {
   const std::string_view body = input.view().substr(0, length);
   const iovec parts[] = {{const_cast<char*>(text.data()), text.size()},
                          {const_cast<char*>(body.data()), body.size()}};
-  const int64_t sent = context_.io.send_now(session_.fd(), {parts, body.empty() ? 1u : 2u}, false);
+  const int64_t sent = session_.stream().send_now(context_.io, {parts, body.empty() ? 1u : 2u});
   if (sent < 0 && sent != -EAGAIN) return abort(Reason::kClientReset);
   if (sent == static_cast<int64_t>(text.size() + body.size())) {
     bytes_out_ += static_cast<uint64_t>(sent);
@@ -127,8 +127,8 @@ void Exchange::relay_response(std::string_view out, size_t sent, const ResponseH
   connection_->input().consume(body_sent);
   bytes_out_ += sent;
   BodyRelay::Plan plan;
-  plan.source = connection_->fd();
-  plan.sink = session_.fd();
+  plan.source = &connection_->stream();
+  plan.sink = &session_.stream();
   plan.input = &connection_->input();
   plan.framing = head.framing;
   plan.length = head.framing == Framing::kLength ? head.content_length - body_sent : 0;

@@ -74,7 +74,7 @@ void Exchange::route(const RequestHead& head) {
   if (rule_->pool == config::kNone) return respond(*rule_);
   pool_ = &snapshot.pools[rule_->pool];
   if (pool_->key.kind == config::LocalityKey::Kind::kDestination && pool_->key_needed) {
-    view.destination = context_.io.local_address(session_.fd()).ip();
+    view.destination = context_.io.local_address(session_.stream().fd()).ip();
   }
   flow_ = flow_of(*pool_, view, context_.io.now());
   try_server(&head);
@@ -121,7 +121,7 @@ void Exchange::respond_local(LocalResponse response, Reason reason) {
   head_sent_ = true;
   response_half_ = Half::kBody;
   BodyRelay::Plan plan;
-  plan.sink = session_.fd();
+  plan.sink = &session_.stream();
   plan.input = &session_.input();
   if (response_relay_.start(plan, out.view())) return on_response_relay_end();
   set_deadline(session_.listener().config.send_timeout, Reason::kClientSendTimeout);

@@ -19,7 +19,7 @@ constexpr int kDiscardsPerTurn = 16;
 }  // namespace
 
 Session::Session(Context& context, SessionOwner& owner, ListenerState& listener, io::Fd fd)
-    : context_(context), owner_(owner), listener_(listener), fd_(fd) {
+    : context_(context), owner_(owner), listener_(listener), stream_(fd) {
   io::bind<&Session::on_receive>(receive_, *this);
   io::bind<&Session::on_ready>(ready_, *this);
   bind<&Session::on_timer>(timer_, *this);
@@ -31,7 +31,7 @@ Session::~Session() {
 }
 
 void Session::start() {
-  client_ = context_.io.peer_address(fd_);
+  client_ = context_.io.peer_address(stream_.fd());
   const std::string text = client_.is_ip() ? client_.ip().to_string() : "unknown";
   client_ip_size_ = static_cast<uint8_t>(std::min(text.size(), client_ip_.size()));
   std::copy_n(text.data(), client_ip_size_, client_ip_.data());
@@ -70,16 +70,16 @@ void Session::read_more() {
   if (receive_.submitted || ready_.submitted) return;
   if (input_.empty()) {
     input_.release(context_.io, context_.blocks);
-    context_.io.recv(receive_, fd_);
+    stream_.recv(context_.io, receive_);
   } else {
-    context_.io.poll(ready_, fd_, POLLIN | POLLRDHUP);
+    stream_.poll(context_.io, ready_, POLLIN | POLLRDHUP);
   }
 }
 
 void Session::watch_client() {
   SHUNT_ASSERT(phase_ == Phase::kExchange);
   if (receive_.submitted || client_ended_ || next_input_.holds_memory()) return;
-  context_.io.recv(receive_, fd_);
+  stream_.recv(context_.io, receive_);
 }
 
 void Session::on_receive(int32_t result) {
@@ -98,7 +98,7 @@ void Session::on_receive(int32_t result) {
       // does.
       if (result == 0) {
         client_ended_ = true;
-        if (!ready_.submitted) context_.io.poll(ready_, fd_, 0);
+        if (!ready_.submitted) stream_.poll(context_.io, ready_, 0);
       }
       if (result > 0) next_input_.adopt(receive_.buffer);
       return;
@@ -121,7 +121,7 @@ void Session::on_ready(int32_t result) {
     return;
   }
   const std::span<char> room = input_.room(context_.io, context_.blocks);
-  const int64_t received = context_.io.recv_now(fd_, room.data(), room.size());
+  const int64_t received = stream_.recv_now(context_.io, room);
   if (received == -EAGAIN) return read_more();
   if (received <= 0) return terminate(false);
   input_.filled(static_cast<size_t>(received));
@@ -218,20 +218,20 @@ void Session::linger(Duration longest) {
   enter(Phase::kLingering);
   input_.release(context_.io, context_.blocks);
   next_input_.release(context_.io, context_.blocks);
-  context_.io.shutdown_write(fd_);
+  stream_.shutdown_write(context_.io);
   set_deadline(context_.io.now() + longest);
   discard();
 }
 
 void Session::discard() {
   if (receive_.submitted || ready_.submitted) return;
-  std::span<char> scratch = context_.body_scratch;
+  const std::span<char> scratch = context_.body_scratch;
   for (int i = 0; i < kDiscardsPerTurn; ++i) {
-    const int64_t received = context_.io.recv_now(fd_, scratch.data(), scratch.size());
+    const int64_t received = stream_.recv_now(context_.io, scratch);
     if (received == -EAGAIN) break;
     if (received <= 0) return terminate(false);
   }
-  context_.io.poll(ready_, fd_, POLLIN | POLLRDHUP);
+  stream_.poll(context_.io, ready_, POLLIN | POLLRDHUP);
 }
 
 void Session::on_timer() {
@@ -275,9 +275,9 @@ void Session::join() {
   input_.release(context_.io, context_.blocks);
   next_input_.release(context_.io, context_.blocks);
   if (reset_) {
-    context_.io.close_reset(fd_);
+    stream_.close_reset(context_.io);
   } else {
-    context_.io.close(fd_);
+    stream_.close(context_.io);
   }
   owner_.on_session_closed(*this);
 }

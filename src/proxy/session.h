@@ -15,6 +15,7 @@
 #include <string_view>
 
 #include "core/intrusive_list.h"
+#include "io/stream.h"
 #include "proxy/context.h"
 #include "proxy/exchange.h"
 #include "proxy/http_parser.h"
@@ -58,7 +59,7 @@ class Session : public ListNode<> {
   void stop();
 
   // --- For the exchange ---
-  io::Fd fd() const { return fd_; }
+  io::Stream& stream() { return stream_; }
   Input& input() { return input_; }            // Begins with the request of the exchange.
   Input& next_input() { return next_input_; }  // What arrived behind it meanwhile.
   const ListenerState& listener() const { return listener_; }
@@ -95,8 +96,8 @@ class Session : public ListNode<> {
   Context& context_;
   SessionOwner& owner_;
   ListenerState& listener_;
-  const io::Fd fd_;
 
+  io::Stream stream_;
   Phase phase_ = Phase::kReading;
   bool processing_ =
       false;  // Inside process_input(): ends are left to it, so that pipelining does not recurse.

@@ -33,7 +33,7 @@ bool is_shortage(int error) {
 // --- One connection ---
 
 UpstreamConnection::UpstreamConnection(UpstreamPool& pool, UpstreamServer& server, io::Fd fd)
-    : pool_(pool), server_(server), fd_(fd), created_(pool.context_.io.now()) {
+    : pool_(pool), server_(server), stream_(fd), created_(pool.context_.io.now()) {
   io::bind<&UpstreamConnection::on_receive>(receive_, *this);
   io::bind<&UpstreamConnection::on_connect>(more_, *this);
   bind<&UpstreamConnection::on_idle_timeout>(idle_timer_, *this);
@@ -67,9 +67,9 @@ void UpstreamConnection::receive() {
   // The beginning of a head waits in the input: the rest goes behind it, without a second buffer.
   if (input_.empty()) {
     input_.release(pool_.context_.io, pool_.context_.blocks);
-    pool_.context_.io.recv(receive_, fd_);
+    stream_.recv(pool_.context_.io, receive_);
   } else {
-    pool_.context_.io.poll(more_, fd_, POLLIN | POLLRDHUP);
+    stream_.poll(pool_.context_.io, more_, POLLIN | POLLRDHUP);
   }
 }
 
@@ -89,7 +89,7 @@ void UpstreamConnection::on_more(int32_t) {
   if (state_ == State::kClosing) return close_when_joined();
   SHUNT_ASSERT(state_ == State::kActive);
   const std::span<char> room = input_.room(pool_.context_.io, pool_.context_.blocks);
-  const int64_t received = pool_.context_.io.recv_now(fd_, room.data(), room.size());
+  const int64_t received = stream_.recv_now(pool_.context_.io, room);
   if (received == -EAGAIN) return receive();
   if (received <= 0) return user_->on_response_end(static_cast<int32_t>(received));
   input_.filled(static_cast<size_t>(received));
@@ -107,7 +107,7 @@ void UpstreamConnection::on_idle_timeout() {
 void UpstreamConnection::close_when_joined() {
   if (receiving() || held_) return;
   input_.release(pool_.context_.io, pool_.context_.blocks);
-  if (fd_ >= 0) pool_.context_.io.close(fd_);
+  if (stream_.is_open()) stream_.close(pool_.context_.io);
   pool_.free(*this);
 }
 
@@ -180,7 +180,7 @@ bool UpstreamPool::usable(UpstreamConnection& connection, const IdleLimits& limi
   if (now - connection.created_ >= limits.age) return false;
   if (probe || connection.idle_since_ == now) {
     char byte;
-    if (context_.io.recv_now(connection.fd_, &byte, 1, true) != -EAGAIN) return false;
+    if (connection.stream_.recv_now(context_.io, {&byte, 1}, true) != -EAGAIN) return false;
   }
   // After the look into the socket, which is where the bytes may have been just now.
   return connection.receive_.submitted && !connection.receive_.arrived;
@@ -225,7 +225,7 @@ void UpstreamPool::serve_waiting() {
     if (fd < 0) return;
     waiting_.pop_front();
     --waiting_count_;
-    connection.fd_ = fd;
+    connection.stream_.open(fd);
     context_.io.connect(connection.more_, fd, connection.server_.address);
   }
   if (wait_over_.armed()) context_.io.cancel(wait_over_);
@@ -277,7 +277,7 @@ void UpstreamPool::unlink_idle(UpstreamConnection& connection) {
 }
 
 void UpstreamPool::close(UpstreamConnection& connection) {
-  if (connection.fd_ < 0) {
+  if (!connection.stream_.is_open()) {
     IntrusiveList<UpstreamConnection>::remove(connection);
     --waiting_count_;
   }

@@ -15,6 +15,7 @@
 #include "core/intrusive_list.h"
 #include "core/slab.h"
 #include "io/io.h"
+#include "io/stream.h"
 #include "proxy/context.h"
 #include "proxy/http_parser.h"
 #include "proxy/input.h"
@@ -46,7 +47,7 @@ class UpstreamConnection : public ListNode<>, public ListNode<ByUse> {
 
   UpstreamConnection(UpstreamPool& pool, UpstreamServer& server, io::Fd fd);
 
-  io::Fd fd() const { return fd_; }
+  io::Stream& stream() { return stream_; }
   Input& input() { return input_; }
   bool reused() const { return uses_ > 1; }
 
@@ -67,7 +68,7 @@ class UpstreamConnection : public ListNode<>, public ListNode<ByUse> {
   UpstreamPool& pool_;
   UpstreamServer& server_;
   User* user_ = nullptr;  // Set exactly while lent.
-  io::Fd fd_;             // -1: connecting, and waits for a descriptor.
+  io::Stream stream_;     // Not open: connecting, and waits for a descriptor.
   State state_ = State::kConnecting;
   bool held_ = false;  // Closing, but its descriptor is in use by a relay.
   uint32_t uses_ = 0;

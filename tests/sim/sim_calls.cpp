@@ -118,6 +118,10 @@ void SimIo::close_descriptor(Fd fd, bool with_reset, const char* call) {
   descriptors_.erase(fd);
 }
 
+io::Buffer SimIo::take_buffer() {
+  return buffers_.size() < options_.buffers_max ? new_buffer() : io::Buffer{};
+}
+
 void SimIo::release(io::Buffer& buffer) {
   const auto found = buffers_.find(buffer.id);
   if (found == buffers_.end() || found->second.get() != buffer.data)

@@ -102,6 +102,12 @@ void SimIo::connect(Op& op, Fd fd, const SocketAddress& address) {
     operation.ready += Duration(random_.below(static_cast<uint64_t>(options_.latency_max.count())));
 }
 
+void SimIo::post(Op& op, Fd fd, int32_t result) {
+  get(fd, "post");
+  begin(op, OpKind::kPost, fd).posted = result;
+  op.arrived = true;
+}
+
 void SimIo::cancel(Op& op) {
   if (!op.submitted) return;
   Operation* operation = find(&op);
@@ -227,6 +233,8 @@ bool SimIo::can_complete(const Operation& operation) const {
       const bool answers = origin == nullptr || origin->answer != Origin::Answer::kNever;
       return operation.ready <= now_ && (answers || connect_failures_.count > 0);
     }
+    case OpKind::kPost:
+      return true;
     case OpKind::kNone:
       break;
   }
@@ -248,6 +256,8 @@ int32_t SimIo::finish(Operation& operation, bool& more) {
       return finish_accept(operation, more);
     case OpKind::kConnect:
       return finish_connect(operation);
+    case OpKind::kPost:
+      return operation.posted;
     case OpKind::kNone:
       break;
   }
@@ -258,16 +268,19 @@ int32_t SimIo::finish_recv(Operation& operation) {
   SimPeer& peer = *look_up(operation.fd)->peer;
   const size_t available = std::min<size_t>(peer.readable(), options_.recv_size);
   if (available == 0) return static_cast<int32_t>(peer.socket_recv(nullptr, 0, false));
-  auto memory = std::make_unique<char[]>(options_.recv_size);
   const size_t size = some(available, options_.short_read);
-  const int64_t result = peer.socket_recv(memory.get(), size, false);
-  const uint32_t id = next_buffer_++;
-  static_cast<RecvOp*>(operation.op)->buffer = {.data = memory.get(),
-                                                .size = static_cast<uint32_t>(result),
-                                                .capacity = options_.recv_size,
-                                                .id = id};
-  buffers_.emplace(id, std::move(memory));
+  io::Buffer buffer = new_buffer();
+  const int64_t result = peer.socket_recv(buffer.data, size, false);
+  buffer.size = static_cast<uint32_t>(result);
+  static_cast<RecvOp*>(operation.op)->buffer = buffer;
   return static_cast<int32_t>(result);
+}
+
+io::Buffer SimIo::new_buffer() {
+  auto memory = std::make_unique<char[]>(options_.recv_size);
+  const io::Buffer buffer{.data = memory.get(), .capacity = options_.recv_size, .id = next_buffer_};
+  buffers_.emplace(next_buffer_++, std::move(memory));
+  return buffer;
 }
 
 int32_t SimIo::finish_accept(Operation& operation, bool& more) {

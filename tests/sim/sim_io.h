@@ -85,6 +85,7 @@ class SimIo final : public io::Io {
   void poll(io::Op& op, Fd fd, uint32_t events) override;
   void accept(io::Op& op, Fd listener) override;
   void connect(io::Op& op, Fd fd, const SocketAddress& address) override;
+  void post(io::Op& op, Fd fd, int32_t result) override;
   void cancel(io::Op& op) override;
   Fd open_socket(const SocketAddress& peer) override;
   SocketAddress peer_address(Fd fd) override;
@@ -97,6 +98,7 @@ class SimIo final : public io::Io {
   void shutdown_write(Fd fd) override;
   void close(Fd fd) override;
   void close_reset(Fd fd) override;
+  io::Buffer take_buffer() override;
   void release(io::Buffer& buffer) override;
   void arm(Timer& timer, Instant deadline) override;
   void cancel(Timer& timer) override;
@@ -125,6 +127,7 @@ class SimIo final : public io::Io {
     SocketAddress address = {};           // Of a connect.
     const SocketAddress* lent = nullptr;  // Of a connect: must stay what it was.
     Instant ready{};                      // Of a connect: not before.
+    int32_t posted = 0;                   // Of a post: its result.
     bool cancelled = false;
     std::optional<int32_t> result = {};  // Collected: the callback gets it, whatever happens.
     bool more = false;                   // Of an accept: it goes on after that.
@@ -152,6 +155,7 @@ class SimIo final : public io::Io {
   void dispatch(io::Op* op);
   int32_t finish(Operation& operation, bool& more);
   int32_t finish_recv(Operation& operation);
+  io::Buffer new_buffer();
   int32_t finish_accept(Operation& operation, bool& more);
   int32_t finish_connect(Operation& operation);
   uint32_t poll_events(const Operation& operation) const;

@@ -102,6 +102,37 @@ BOOST_FIXTURE_TEST_CASE(addresses_of_both_ends, LoopFixture) {
   io->close_reset(server);
 }
 
+// Again from its own callback: each turn brings one, so that others get theirs.
+BOOST_FIXTURE_TEST_CASE(posted_operations_complete_in_the_next_turn, LoopFixture) {
+  struct Repeating : Op {
+    Io* io;
+    int32_t times = 0;
+    void again(int32_t result) {
+      if (++times < 3) io->post(*this, fd, result + 1);
+      last = result;
+    }
+    int32_t last = 0;
+  } op;
+  op.io = io.get();
+  bind<&Repeating::again>(op, op);
+  const auto [client, server] = tcp_pair();
+  io->post(op, server, 7);
+  BOOST_TEST(op.submitted);
+  BOOST_TEST(op.arrived);
+  for (const int32_t times : {1, 2, 3}) {
+    io->run_once(10s);  // Does not wait.
+    BOOST_TEST(op.times == times);
+    BOOST_TEST(op.last == 6 + times);
+  }
+  BOOST_TEST(!op.submitted);
+  io->post(op, server, 1);
+  io->cancel(op);  // Too late, as a cancel may be.
+  run_until([&] { return !op.submitted; });
+  io->close(client);
+  io->close(server);
+  BOOST_TEST(io->in_flight() == 0u);
+}
+
 BOOST_FIXTURE_TEST_CASE(cancelled_operations_complete_as_such, LoopFixture) {
   const auto [client, server] = tcp_pair();
   SocketAddress address = *SocketAddress::parse("127.0.0.1:0");
@@ -266,6 +297,25 @@ BOOST_FIXTURE_TEST_CASE(timers_fire_in_time_and_bound_the_wait, LoopFixture) {
 
 // 300 connections have data and 256 buffers exist: 44 wait, none is lost, none gets another's
 // bytes.
+BOOST_AUTO_TEST_CASE(buffers_are_lent_until_none_is_left) {
+  LoopFixture loop({.buffers = {.buffers_max = BufferRing::kSlab}});
+  std::vector<Buffer> taken;
+  while (Buffer buffer = loop.io->take_buffer()) {
+    BOOST_TEST(buffer.size == 0u);
+    BOOST_TEST(buffer.capacity == 4096u);
+    buffer.data[buffer.capacity - 1] = 'x';
+    taken.push_back(buffer);
+  }
+  BOOST_TEST(taken.size() == BufferRing::kSlab - BufferRing::kPostedMin);
+  BOOST_TEST(loop.io->buffers_held() == taken.size());
+  loop.io->release(taken.back());
+  BOOST_TEST(!taken.back());
+  taken.back() = loop.io->take_buffer();
+  BOOST_TEST(!!taken.back());
+  for (Buffer& buffer : taken) loop.io->release(buffer);
+  BOOST_TEST(loop.io->buffers_held() == 0u);
+}
+
 BOOST_AUTO_TEST_CASE(buffers_run_out_and_come_back) {
   LoopFixture loop({.buffers = {.buffer_size = 1024, .buffers_max = 256}});
   constexpr size_t kCount = 300;
