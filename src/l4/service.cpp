@@ -1,0 +1,169 @@
+// Services and the lookup of them. Names and lists change on the control path only; the packet path
+// reads.
+#include "l4/service.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "core/assert.h"
+#include "core/hash.h"
+#include "l4/fallback_hash.h"
+
+namespace shunt::l4 {
+
+VirtualRange VirtualRange::of(const IpAddress& address, uint16_t port, uint8_t protocol) {
+  return {.addresses = {address, 128}, .first = port, .last = port, .protocol = protocol};
+}
+
+bool VirtualRange::contains(const Tuple& tuple) const {
+  return (protocol == 0 || protocol == tuple.protocol) && tuple.destination_port >= first &&
+         tuple.destination_port <= last && addresses.contains(tuple.destination);
+}
+
+Service::Service(ServiceSpec spec, sched::ServerSet& set)
+    : spec_(std::move(spec)), set_(set), fallback_(std::make_unique<FallbackHash>(spec_)) {}
+
+Service::~Service() {
+  SHUNT_ASSERT(!referred_to());
+}
+
+RealServer& Service::list(const RealServerSpec& spec, sched::Server& handle) {
+  SHUNT_ASSERT(find(spec.name) == nullptr);
+  const auto known = std::ranges::find_if(servers_, [&](const auto& server) {
+    return server->spec.name == spec.name && server->spec.address == spec.address &&
+           server->spec.port == spec.port;
+  });
+  RealServer& server =
+      known == servers_.end() ? *servers_.emplace_back(std::make_unique<RealServer>()) : **known;
+  server.spec = spec;
+  server.method = spec.method.value_or(spec_.method);
+  server.available = true;
+  server.service = this;
+  server.handle = &handle;
+  server.last_weight = spec.weight;
+  listed_.push_back(&server);
+  by_handle_.emplace(&handle, &server);
+  fallback_->rebuild(listed_);
+  return server;
+}
+
+void Service::set_weight(RealServer& server, int32_t weight) {
+  SHUNT_ASSERT(weight >= 0);
+  server.spec.weight = weight;
+  if (weight != 0) server.last_weight = weight;
+  fallback_->rebuild(listed_);
+}
+
+void Service::unlist(RealServer& server) {
+  const auto place = std::ranges::find(listed_, &server);
+  SHUNT_ASSERT(place != listed_.end());
+  listed_.erase(place);
+  by_handle_.erase(server.handle);
+  server.available = false;
+  fallback_->rebuild(listed_);
+  // Freed at once if nothing refers to it.
+  refer(server);
+  release(server);
+}
+
+void Service::unlist_all() {
+  while (!listed_.empty()) unlist(*listed_.back());
+}
+
+RealServer* Service::find(std::string_view name) {
+  const auto found = std::ranges::find(
+      listed_, name,
+      [](const RealServer* server) -> std::string_view { return server->spec.name; });
+  return found == listed_.end() ? nullptr : *found;
+}
+
+RealServer* Service::schedule(const Tuple& tuple, Instant now, sched::Counted as) {
+  const sched::Flow flow{.source = tuple.source.folded(),
+                         .source_port = tuple.source_port,
+                         .destination = tuple.destination.folded(),
+                         .now = now};
+  sched::Server* handle = set_.schedule(flow, as);
+  if (handle == nullptr) return nullptr;
+  const auto found = by_handle_.find(handle);
+  if (found != by_handle_.end()) return found->second;
+  set_.unbind(*handle, as);  // In the set, but not yet or no longer listed here.
+  return nullptr;
+}
+
+RealServer* Service::hash(const Tuple& tuple) {
+  return fallback_->choose(tuple);
+}
+
+void Service::release(RealServer& server) {
+  SHUNT_ASSERT(server.references > 0);
+  if (--server.references > 0 || server.available) return;
+  std::erase_if(servers_, [&](const auto& owned) { return owned.get() == &server; });
+}
+
+bool Service::referred_to() const {
+  return std::ranges::any_of(servers_, [](const auto& server) { return server->references > 0; });
+}
+
+size_t ServiceTable::AddressHash::operator()(const IpAddress& address) const {
+  return hash_32(address.folded(), 32);
+}
+
+size_t ServiceTable::TupleHash::operator()(const Tuple& tuple) const {
+  return hash_32(
+      tuple.destination.folded() ^ (uint32_t{tuple.destination_port} << 8) ^ tuple.protocol, 32);
+}
+
+Tuple ServiceTable::key_of(const IpAddress& address, uint16_t port, uint8_t protocol) {
+  return {.destination = address, .destination_port = port, .protocol = protocol};
+}
+
+void ServiceTable::add(Service& service) {
+  for (const VirtualRange& range : service.spec().ranges) {
+    const Claim claim{range, &service};
+    if (range.single()) {
+      exact_.emplace(key_of(range.addresses.network, range.first, range.protocol), &service);
+      by_address_.try_emplace(range.addresses.network);
+    } else if (range.addresses.prefix == 128) {
+      std::vector<Claim>& claims = by_address_[range.addresses.network];
+      claims.push_back(claim);
+      std::ranges::stable_sort(claims, {},
+                               [](const Claim& one) { return one.range.last - one.range.first; });
+    } else {
+      networks_.push_back(claim);
+      std::ranges::stable_sort(networks_, std::greater{},
+                               [](const Claim& one) { return one.range.addresses.prefix; });
+    }
+  }
+}
+
+void ServiceTable::remove(Service& service) {
+  const auto is_its = [&](const Claim& claim) { return claim.service == &service; };
+  std::erase_if(exact_, [&](const auto& entry) { return entry.second == &service; });
+  for (auto& [address, claims] : by_address_) std::erase_if(claims, is_its);
+  std::erase_if(networks_, is_its);
+  std::erase_if(by_address_, [&](const auto& entry) {
+    return entry.second.empty() && std::ranges::none_of(exact_, [&](const auto& exact) {
+             return exact.first.destination == entry.first;
+           });
+  });
+}
+
+Service* ServiceTable::find(const Tuple& tuple) const {
+  const auto exact = exact_.find(key_of(tuple.destination, tuple.destination_port, tuple.protocol));
+  if (exact != exact_.end()) return exact->second;
+  const auto matches = [&](const Claim& claim) { return claim.range.contains(tuple); };
+  if (const auto claims = by_address_.find(tuple.destination); claims != by_address_.end()) {
+    const auto found = std::ranges::find_if(claims->second, matches);
+    if (found != claims->second.end()) return found->service;
+  }
+  const auto found = std::ranges::find_if(networks_, matches);
+  return found == networks_.end() ? nullptr : found->service;
+}
+
+bool ServiceTable::is_virtual(const IpAddress& address) const {
+  return by_address_.contains(address) || std::ranges::any_of(networks_, [&](const Claim& claim) {
+           return claim.range.addresses.contains(address);
+         });
+}
+
+}  // namespace shunt::l4
