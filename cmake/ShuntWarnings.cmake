@@ -8,6 +8,8 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # GCC 12's flow analysis reports initialised optionals and copies inside libstdc++ itself.
   target_compile_options(shunt_options INTERFACE -Wno-maybe-uninitialized -Wno-restrict -Wno-stringop-overflow)
 endif()
+# Places in asserts, traces and debug information do not depend on where the checkout lies.
+add_compile_options(-ffile-prefix-map=${PROJECT_SOURCE_DIR}/=)
 if(SHUNT_SANITIZE)
   add_compile_options(-fsanitize=${SHUNT_SANITIZE} -fno-sanitize-recover=all)
   add_link_options(-fsanitize=${SHUNT_SANITIZE})
