@@ -136,6 +136,10 @@ std::expected<void, StartFailure> Server::start_workers(ListenSockets::Plan sock
     log::warning("global.max_connections = {} is more than {} file descriptors are good for",
                  global.max_connections, descriptors_);
 
+  auto spread = proxy::Spread::create(worker_count_, budget.per_worker);
+  if (!spread) return start_failure(spread.error());
+  spread_ = std::move(*spread);
+
   Changes changes;
   current_ = server_sets_.apply(std::move(prepared), changes);
   std::vector<std::vector<ListenChange>> listen = sockets_.commit(std::move(sockets));
@@ -143,7 +147,9 @@ std::expected<void, StartFailure> Server::start_workers(ListenSockets::Plan sock
     WorkerOptions options{.index = i,
                           .cpu = {},
                           .features = features_,
-                          .limits = {.connections_max = budget.per_worker},
+                          .limits = {.connections_max = budget.per_worker,
+                                     .spread = worker_count_ > 1 ? spread_.get() : nullptr,
+                                     .worker = i},
                           .finished_event = finished_event_};
     if (!cpus.empty()) options.cpu = cpus[i % cpus.size()];
     auto worker = Worker::start(
@@ -197,7 +203,8 @@ Totals Server::totals() const {
   for (const auto& worker : workers_) {
     const Metrics& metrics = worker->metrics();
     totals.requests += metrics.requests.value();
-    totals.accepted += metrics.connections_accepted.value();
+    totals.served.push_back(metrics.connections_accepted.value());
+    totals.accepted += totals.served.back();
     totals.open += worker->connections();
     totals.retries += metrics.retries.value();
     for (size_t i = 0; i < totals.ended.size(); ++i) totals.ended[i] += metrics.ended[i].value();
@@ -208,6 +215,7 @@ Totals Server::totals() const {
 std::string Totals::to_string() const {
   std::string out = fmt::format("{}, {} ({} open), {} retried", counted(requests, "request"),
                                 counted(accepted, "connection"), open, retries);
+  if (served.size() > 1) out += fmt::format("; connections by worker: {}", fmt::join(served, " "));
   std::string_view separator = "; ended: ";
   for (size_t i = 0; i < ended.size(); ++i) {
     if (ended[i] == 0) continue;

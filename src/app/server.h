@@ -14,6 +14,7 @@
 #include "app/listen_sockets.h"
 #include "app/snapshot_build.h"
 #include "app/worker.h"
+#include "proxy/spread.h"
 
 namespace shunt::app {
 
@@ -34,6 +35,7 @@ struct Totals {
   uint64_t accepted = 0;
   uint64_t open = 0;
   uint64_t retries = 0;
+  std::vector<uint64_t> served;  // Client connections by worker; accepted is their sum.
   std::array<uint64_t, kReasonCount> ended{};
   std::string to_string() const;
 };
@@ -90,6 +92,7 @@ class Server {
   ServerSets server_sets_;
   std::unique_ptr<proxy::AccessLogSink> log_sink_;
   std::shared_ptr<const proxy::Snapshot> current_;
+  std::unique_ptr<proxy::Spread> spread_;
   std::vector<std::unique_ptr<Worker>> workers_;
   bool ending_ = false;
 };

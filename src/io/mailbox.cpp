@@ -34,7 +34,7 @@ Mailbox::~Mailbox() {
 
 bool Mailbox::send(const Message& message) {
   const std::lock_guard lock(mutex_);
-  if (queue_.size() == capacity_) return false;
+  if (closed_ || queue_.size() == capacity_) return false;
   queue_.push_back(message);
   if (queue_.size() > 1) return true;
   const uint64_t one = 1;
@@ -77,6 +77,18 @@ void Mailbox::on_wake(int32_t result) {
 void Mailbox::stop() {
   stopping_ = true;
   if (listening()) io_->cancel(wake_);
+}
+
+void Mailbox::close() {
+  SHUNT_ASSERT(taken_.empty());
+  {
+    const std::lock_guard lock(mutex_);
+    closed_ = true;
+    taken_.swap(queue_);
+  }
+  for (const Message& message : taken_) on_message_(owner_, message);
+  taken_.clear();
+  stop();
 }
 
 }  // namespace shunt::io

@@ -36,13 +36,16 @@ class Mailbox {
   ~Mailbox();  // Requires that it is not listening.
 
   // Queues a message and wakes the worker; messages arrive in the order of their sends. False:
-  // full, and nothing was queued.
+  // full or closed, and nothing was queued.
   [[nodiscard]] bool send(const Message& message);
 
   // Calls on_message(owner, …) for each message, from the loop's dispatch. `io` must outlive this.
   void listen(Io& io, OnMessage on_message, void* owner);
   // Asks for the end; listening() turns false with the loop's next turn. Messages stay queued.
   void stop();
+  // The end for good: refuses messages from now on, delivers those that are queued within this
+  // call, and stops. Not from within on_message.
+  void close();
   bool listening() const { return wake_.submitted; }
 
  private:
@@ -55,6 +58,7 @@ class Mailbox {
   // Shared, under the mutex.
   std::mutex mutex_;
   std::vector<Message> queue_;
+  bool closed_ = false;
 
   // Owned by the worker thread.
   std::vector<Message> taken_;

@@ -11,6 +11,7 @@
 #include "core/log.h"
 #include "core/slab.h"
 #include "proxy/session.h"
+#include "proxy/spread.h"
 #include "proxy/upstream_pool.h"
 
 namespace shunt::proxy {
@@ -46,12 +47,13 @@ struct Waiting {
   io::Fd fd;
 };
 
-class ServiceImpl final : public Service, public SessionOwner {
+class ServiceImpl final : public Service, public SessionOwner, public Spread::Receiver {
  public:
   ServiceImpl(io::Io& io, Metrics& metrics, AccessLog& log, const ServiceLimits& limits)
       : limits_(limits), context_(io, metrics, log), upstreams_(context_, limits.connections_max) {
     context_.upstreams = &upstreams_;
     bind<&ServiceImpl::resume_accepting>(pause_, *this);
+    if (limits_.spread != nullptr) limits_.spread->open(limits_.worker, io, *this);
   }
 
   ~ServiceImpl() override {
@@ -75,16 +77,24 @@ class ServiceImpl final : public Service, public SessionOwner {
   void free_exchange(Exchange& exchange) override;
   void on_session_closed(Session& session) override;
 
+  // Spread::Receiver
+  void on_handed_over(const std::string* listener, io::Fd fd) override;
+
  private:
   ListenerState& listener_state(const std::string& name);
   void accept_from(Acceptor& acceptor);
   void on_accept(Acceptor& acceptor, int32_t result);
+  void place(ListenerState& listener, io::Fd fd);
+  void admit(ListenerState& listener, io::Fd fd);
   void open_session(ListenerState& listener, io::Fd fd);
   void open_waiting();
+  void count_end();
   void drop_finished_acceptors();
   void pause_accepting();
   void resume_accepting();
   bool full() const { return connections_ >= limits_.connections_max; }
+  // Nor has another worker room.
+  bool all_full() const { return full() && (limits_.spread == nullptr || limits_.spread->full()); }
   void drop_unused_generations();
 
   const ServiceLimits limits_;
@@ -99,7 +109,8 @@ class ServiceImpl final : public Service, public SessionOwner {
   std::deque<Waiting> waiting_;
   bool paused_ = false;  // Accepting rests until a connection ends or the pause is over.
   bool stopped_ = false;
-  bool ending_sessions_ = false;  // Going through open_: no session may join it meanwhile.
+  bool closed_to_others_ = false;  // No connection comes from another worker any more.
+  bool ending_sessions_ = false;   // Going through open_: no session may join it meanwhile.
   Timer pause_;
   std::vector<std::unique_ptr<ListenerState>> listeners_;
   std::vector<std::unique_ptr<Acceptor>> acceptors_;
@@ -120,6 +131,8 @@ void ServiceImpl::use(std::shared_ptr<const Snapshot> snapshot) {
     state.config = config.listeners[i];
     state.index = i;
   }
+  if (limits_.spread != nullptr)
+    limits_.spread->use_generation(limits_.worker, context_.generation->snapshot->generation);
   drop_unused_generations();
 }
 
@@ -128,7 +141,9 @@ ListenerState& ServiceImpl::listener_state(const std::string& name) {
   for (const auto& state : listeners_) {
     if (state->config.name == name) return *state;
   }
-  return *listeners_.emplace_back(std::make_unique<ListenerState>());
+  ListenerState& added = *listeners_.emplace_back(std::make_unique<ListenerState>());
+  if (limits_.spread != nullptr) added.shared_name = limits_.spread->name(name);
+  return added;
 }
 
 void ServiceImpl::drop_unused_generations() {
@@ -153,7 +168,7 @@ void ServiceImpl::add_listener(io::Fd fd, uint32_t listener) {
       if (&each->accept == &op) return service->on_accept(*each, result);
     }
   };
-  if (!paused_ && !full()) accept_from(added);
+  if (!paused_ && !all_full()) accept_from(added);
 }
 
 void ServiceImpl::accept_from(Acceptor& acceptor) {
@@ -162,13 +177,7 @@ void ServiceImpl::accept_from(Acceptor& acceptor) {
 }
 
 void ServiceImpl::on_accept(Acceptor& acceptor, int32_t result) {
-  if (result >= 0 && stopped_) {
-    context_.io.close(result);
-  } else if (result >= 0 && full()) {
-    waiting_.push_back({acceptor.listener, result});
-  } else if (result >= 0) {
-    open_session(*acceptor.listener, result);
-  }
+  if (result >= 0) place(*acceptor.listener, result);
   if (!acceptor.wanted) return drop_finished_acceptors();
   // Whatever ended it would end it again at once.
   if (result < 0 && result != -ECANCELED) {
@@ -178,8 +187,37 @@ void ServiceImpl::on_accept(Acceptor& acceptor, int32_t result) {
     log::warning("accepting pauses: {}", why_not_accepted(result));
     return pause_accepting();
   }
-  if (full()) return pause_accepting();
+  if (all_full()) return pause_accepting();
   if (!paused_) accept_from(acceptor);
+}
+
+// With this worker, or with one that has fewer connections.
+void ServiceImpl::place(ListenerState& listener, io::Fd fd) {
+  if (stopped_) return context_.io.close(fd);
+  if (limits_.spread != nullptr && limits_.spread->place(limits_.worker, listener.shared_name, fd))
+    return;
+  admit(listener, fd);
+}
+
+void ServiceImpl::on_handed_over(const std::string* listener, io::Fd fd) {
+  const auto state = std::ranges::find(listeners_, listener, &ListenerState::shared_name);
+  // Its acceptor saw to it that we are at its generation or beyond, and states stay.
+  SHUNT_ASSERT(state != listeners_.end());
+  admit(**state, fd);
+}
+
+// The connection is this worker's, and counted.
+void ServiceImpl::admit(ListenerState& listener, io::Fd fd) {
+  if (stopped_) {
+    context_.io.close(fd);
+    return count_end();
+  }
+  if (full() || ending_sessions_) return waiting_.push_back({&listener, fd});
+  open_session(listener, fd);
+}
+
+void ServiceImpl::count_end() {
+  if (limits_.spread != nullptr) limits_.spread->ended(limits_.worker);
 }
 
 void ServiceImpl::open_session(ListenerState& listener, io::Fd fd) {
@@ -210,7 +248,7 @@ void ServiceImpl::pause_accepting() {
 
 void ServiceImpl::resume_accepting() {
   if (!paused_) return;
-  if (full()) return context_.io.arm(pause_, context_.io.now() + kAcceptPause);
+  if (all_full()) return context_.io.arm(pause_, context_.io.now() + kAcceptPause);
   paused_ = false;
   if (pause_.armed()) context_.io.cancel(pause_);
   for (const auto& acceptor : acceptors_) accept_from(*acceptor);
@@ -251,6 +289,7 @@ void ServiceImpl::on_session_closed(Session& session) {
   IntrusiveList<Session>::remove(session);
   sessions_.free(&session);
   context_.metrics.connections_active.subtract();
+  count_end();
   open_waiting();
   if (paused_ && !full()) resume_accepting();
 }
@@ -263,6 +302,8 @@ void ServiceImpl::drain() {
   }
   drop_finished_acceptors();
   ending_sessions_ = true;
+  if (limits_.spread != nullptr && !std::exchange(closed_to_others_, true))
+    limits_.spread->close(limits_.worker);
   open_.each([](Session& session) { session.drain(); });
   ending_sessions_ = false;
   open_waiting();
@@ -271,13 +312,18 @@ void ServiceImpl::drain() {
 
 void ServiceImpl::stop() {
   stopped_ = true;
-  for (const Waiting& each : std::exchange(waiting_, {})) context_.io.close(each.fd);
+  for (const Waiting& each : std::exchange(waiting_, {})) {
+    context_.io.close(each.fd);
+    count_end();
+  }
   drain();
   open_.each([](Session& session) { session.stop(); });
 }
 
 bool ServiceImpl::idle() const {
-  return connections_ == 0 && waiting_.empty() && acceptors_.empty() && upstreams_.empty();
+  const bool received = limits_.spread == nullptr || !limits_.spread->receiving(limits_.worker);
+  return connections_ == 0 && waiting_.empty() && acceptors_.empty() && upstreams_.empty() &&
+         received;
 }
 
 }  // namespace

@@ -13,12 +13,16 @@
 
 namespace shunt::proxy {
 
+class Spread;
+
 // Pipes with body bytes in them that one worker has at a time; bodies beyond that are copied.
 inline constexpr uint32_t kPipesMax = 64;
 
 struct ServiceLimits {
   uint32_t connections_max =
-      4096;  // Client connections of this worker; more wait in the listen queue.
+      4096;                  // Client connections of this worker; more wait in the listen queue.
+  Spread* spread = nullptr;  // Null: a worker without others to share with.
+  uint32_t worker = 0;       // Its index in `spread`.
 };
 
 class Service {

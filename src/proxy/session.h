@@ -29,6 +29,7 @@ class Session;
 // reloads.
 struct ListenerState {
   config::Listener config;
+  const std::string* shared_name = nullptr;  // As the workers name it to each other; may be null.
   uint32_t index =
       config::kNone;  // In the snapshot in use; kNone once it is gone from the configuration.
   uint32_t sessions = 0;

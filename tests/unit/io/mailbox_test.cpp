@@ -58,6 +58,19 @@ BOOST_FIXTURE_TEST_CASE(threads_wake_a_sleeping_loop, LoopFixture) {
   run_until([&] { return !box->listening(); });
 }
 
+BOOST_FIXTURE_TEST_CASE(close_delivers_what_is_queued_and_refuses_the_rest, LoopFixture) {
+  const auto box = std::move(*Mailbox::create(3));
+  Inbox inbox;
+  box->listen(*io, Inbox::on_message, &inbox);
+  BOOST_TEST(box->send({.kind = 1}));
+  BOOST_TEST(box->send({.kind = 2}));
+  box->close();
+  BOOST_TEST((inbox.kinds == std::vector<int32_t>{1, 2}));
+  BOOST_TEST(!box->send({.kind = 3}));
+  run_until([&] { return !box->listening(); });
+  BOOST_TEST(inbox.kinds.size() == 2u);
+}
+
 // A message handler may end the mailbox: the rest of the batch still arrives, no further wait is
 // begun.
 BOOST_FIXTURE_TEST_CASE(handler_may_stop, LoopFixture) {
