@@ -168,6 +168,7 @@ backend wrong
 class Shunt(Proxy):
     name = "shunt"
     program = "shunt"
+    event_loop = "io_uring"
 
     def missing(self, build: Path) -> str | None:
         return None if (build / "shunt").exists() else f"{build}/shunt does not exist: ./dev build"
@@ -177,6 +178,7 @@ class Shunt(Proxy):
 workers = 1
 cpu_affinity = [{place.core}]
 access_log = "off"
+event_loop = "{self.event_loop}"
 
 [[listener]]
 name = "bench"
@@ -211,6 +213,13 @@ address = "127.0.0.1:{place.dead_port}"
         )
 
 
+class ShuntEpoll(Shunt):
+    """The same on the loop that it falls back to."""
+
+    name = "shunt-epoll"
+    event_loop = "epoll"
+
+
 class Floor(Proxy):
     name = "floor"
     program = "bare_relay"
@@ -229,5 +238,5 @@ class Floor(Proxy):
         return command
 
 
-PROXIES: list[Proxy] = [Shunt(), Nginx(), Haproxy(), Floor()]
+PROXIES: list[Proxy] = [Shunt(), ShuntEpoll(), Nginx(), Haproxy(), Floor()]
 PEERS = ("nginx", "haproxy")

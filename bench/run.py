@@ -105,7 +105,7 @@ def print_load_row(row: Row, samples: dict[str, list[Sample]]) -> dict:
     for name, taken in samples.items():
         lowest, highest = min(s.cpu_us for s in taken), max(s.cpu_us for s in taken)
         print(
-            f"  {name:8}{cpu[name]:10,.1f} µs/req  ({lowest:,.1f} to {highest:,.1f})"
+            f"  {name:12}{cpu[name]:10,.1f} µs/req  ({lowest:,.1f} to {highest:,.1f})"
             f"  {median_of(taken, 'requests_per_second'):10,.0f} req/s"
             f"  p50 {median_of(taken, 'p50_ms'):7.2f} ms  p99 {median_of(taken, 'p99_ms'):7.2f} ms"
         )
@@ -135,7 +135,7 @@ def print_idle_row(results: dict[str, dict]) -> dict:
         if name == "shunt":
             verdict = "  reached" if per_connection <= IDLE_BYTES_TO_REACH else "  MISSED"
         total = result["bytes_total"] / 2**20
-        print(f"  {name:8}{per_connection:10,.0f} bytes   process {total:6.1f} MiB{verdict}")
+        print(f"  {name:12}{per_connection:10,.0f} bytes   process {total:6.1f} MiB{verdict}")
     print(flush=True)
     return results
 

@@ -109,9 +109,11 @@ std::expected<ListenSockets::Plan, StartFailure> Server::open(const config::Conf
   auto dropped = become(config.global.user);
   if (!dropped) return start_failure(dropped.error());
 
-  auto features = io::probe();
-  if (!features) return start_failure(ExitCode::kMissingFeature, std::move(features).error());
-  features_ = *features;
+  auto loop = io::choose_loop(config.global.event_loop);
+  if (!loop) return start_failure(ExitCode::kMissingFeature, std::move(loop).error());
+  loop_ = std::move(*loop);
+  if (!loop_.refused.empty())
+    log::warning("event_loop = \"auto\": epoll, because {}", loop_.refused);
   return std::move(*sockets);
 }
 
@@ -146,7 +148,7 @@ std::expected<void, StartFailure> Server::start_workers(ListenSockets::Plan sock
   for (uint32_t i = 0; i < worker_count_; ++i) {
     WorkerOptions options{.index = i,
                           .cpu = {},
-                          .features = features_,
+                          .loop = loop_,
                           .limits = {.connections_max = budget.per_worker,
                                      .spread = worker_count_ > 1 ? spread_.get() : nullptr,
                                      .worker = i},
@@ -164,7 +166,7 @@ std::expected<void, StartFailure> Server::start_workers(ListenSockets::Plan sock
 
 void Server::log_start() const {
   log::info("shunt {} started: {}, {}", SHUNT_VERSION, counted(worker_count_, "worker"),
-            features_.to_string());
+            loop_.to_string());
   log::info("generation {}: {}: {}", generation(), describe(config()),
             describe_listeners(config()));
 }

@@ -86,7 +86,7 @@ class Server {
   const uint32_t worker_count_;
   const int finished_event_;
   uint64_t descriptors_ = 0;
-  io::Features features_;
+  io::LoopChoice loop_;
 
   ListenSockets sockets_;
   ServerSets server_sets_;

@@ -15,7 +15,7 @@
 #include "app/worker_listeners.h"
 #include "core/assert.h"
 #include "core/log.h"
-#include "io/uring_io.h"
+#include "io/event_loop.h"
 
 namespace shunt::app {
 namespace {
@@ -46,11 +46,11 @@ Result<void> pin_to(uint32_t cpu) {
 // An exchange holds up to three receive buffers (its request, what is pipelined behind it, the
 // answer), an idle server connection none: with this many, the exchanges of all connections at once
 // cannot keep each other waiting for one.
-io::UringOptions ring_options(const proxy::ServiceLimits& limits) {
-  const uint64_t wanted = uint64_t{limits.connections_max} * 3 + io::BufferRing::kSlab;
-  io::UringOptions options;
-  options.buffers.buffers_max =
-      static_cast<uint32_t>(std::min<uint64_t>(wanted, io::BufferRing::kBuffersLimit));
+io::BufferOptions buffer_options(const proxy::ServiceLimits& limits) {
+  const uint64_t wanted = uint64_t{limits.connections_max} * 3 + io::BufferSlabs::kSlab;
+  io::BufferOptions options;
+  options.buffers_max =
+      static_cast<uint32_t>(std::min<uint64_t>(wanted, io::BufferSlabs::kBuffersLimit));
   return options;
 }
 
@@ -60,7 +60,7 @@ io::UringOptions ring_options(const proxy::ServiceLimits& limits) {
 // order of their use.
 class Worker::Loop {
  public:
-  Loop(Worker& worker, std::unique_ptr<io::UringIo> io)
+  Loop(Worker& worker, std::unique_ptr<io::EventLoop> io)
       : worker_(worker),
         io_(std::move(io)),
         log_(worker.sink_, config::AccessLogFormat::kJson),
@@ -164,7 +164,7 @@ class Worker::Loop {
   }
 
   Worker& worker_;
-  std::unique_ptr<io::UringIo> io_;
+  std::unique_ptr<io::EventLoop> io_;
   proxy::AccessLog log_;
   std::unique_ptr<proxy::Service> service_;
   WorkerListeners listeners_;
@@ -208,7 +208,7 @@ Worker::~Worker() {
 void Worker::run(Assignment first, std::promise<Result<void>> started) {
   ::pthread_setname_np(::pthread_self(), fmt::format("shunt-{}", options_.index).c_str());
   const Result<void> pinned = options_.cpu ? pin_to(*options_.cpu) : Result<void>();
-  auto io = pinned ? io::UringIo::create(options_.features, ring_options(options_.limits))
+  auto io = pinned ? io::EventLoop::create(options_.loop, buffer_options(options_.limits))
                    : std::unexpected(pinned.error());
   if (!io) {
     finished_.store(true, std::memory_order_release);

@@ -14,8 +14,8 @@
 #include "app/listen_sockets.h"
 #include "core/metrics.h"
 #include "core/result.h"
+#include "io/loop_choice.h"
 #include "io/mailbox.h"
-#include "io/probe.h"
 #include "proxy/access_log.h"
 #include "proxy/service.h"
 
@@ -24,7 +24,7 @@ namespace shunt::app {
 struct WorkerOptions {
   uint32_t index = 0;
   std::optional<uint32_t> cpu;  // Pinned to it if given.
-  io::Features features;        // As io::probe() found them.
+  io::LoopChoice loop;
   proxy::ServiceLimits limits;
   int finished_event = -1;  // An eventfd that gets 1 added when the thread has finished.
 };
@@ -42,7 +42,7 @@ class Worker {
   };
 
  public:
-  // Starts the thread and waits until its loop runs. The error: no ring, no descriptors, no such
+  // Starts the thread and waits until its loop runs. The error: no loop, no descriptors, no such
   // CPU. `sink` and the eventfd must outlive the worker. On an error the sockets of `first` stay
   // the caller's.
   static Result<std::unique_ptr<Worker>> start(const WorkerOptions& options,

@@ -22,7 +22,8 @@ using namespace std::chrono_literals;
 inline constexpr uint32_t kNone = UINT32_MAX;  // "No such index."
 
 enum class AccessLogFormat : uint8_t { kJson, kCombined };
-enum class EventLoop : uint8_t { kAuto, kIoUring };
+// kAuto: io_uring if the kernel lets us, else epoll.
+enum class EventLoop : uint8_t { kAuto, kIoUring, kEpoll };
 
 struct Global {
   uint32_t workers = 0;  // 0: one per CPU that the process may use.

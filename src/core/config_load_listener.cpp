@@ -18,9 +18,8 @@ constexpr uint32_t kRequestLineMin = 256;
 
 constexpr Choice<AccessLogFormat> kAccessLogFormats[] = {{"json", AccessLogFormat::kJson},
                                                          {"combined", AccessLogFormat::kCombined}};
-constexpr Choice<EventLoop> kEventLoops[] = {{"auto", EventLoop::kAuto},
-                                             {"io_uring", EventLoop::kIoUring},
-                                             {"epoll", EventLoop::kAuto, false}};
+constexpr Choice<EventLoop> kEventLoops[] = {
+    {"auto", EventLoop::kAuto}, {"io_uring", EventLoop::kIoUring}, {"epoll", EventLoop::kEpoll}};
 enum class Protocol : uint8_t { kHttp, kTcp };
 constexpr Choice<Protocol> kProtocols[] = {{"http", Protocol::kHttp},
                                            {"tcp", Protocol::kTcp, false}};

@@ -1,4 +1,4 @@
-// Provided buffers: the ring that the kernel reads, and the memory behind it. liburing 2.3 has the
+// Provided buffers: the ring that the kernel reads. liburing 2.3 has the
 // registration but not the set-up, so the mapping is done here.
 #include "io/buffer_ring.h"
 
@@ -7,7 +7,6 @@
 #include <sys/mman.h>
 
 #include <algorithm>
-#include <bit>
 #include <cerrno>
 #include <cstring>
 #include <utility>
@@ -22,18 +21,12 @@ constexpr size_t kRingBytes = BufferRing::kPostedMax * sizeof(io_uring_buf);
 // Refills without a shortage after which fewer buffers may be posted.
 constexpr uint32_t kWindow = 4096;
 
-void* map(size_t size) {
-  return ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-}
-
 }  // namespace
 
-Result<std::unique_ptr<BufferRing>> BufferRing::create(io_uring& ring, const Options& options) {
-  SHUNT_ASSERT(std::has_single_bit(options.buffer_size));
-  SHUNT_ASSERT(options.buffer_size >= 256);
-  SHUNT_ASSERT(options.buffers_max > 0);
-  SHUNT_ASSERT(options.buffers_max <= kBuffersLimit);
-  void* memory = map(kRingBytes);
+Result<std::unique_ptr<BufferRing>> BufferRing::create(io_uring& ring,
+                                                       const BufferOptions& options) {
+  void* memory =
+      ::mmap(nullptr, kRingBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED)
     return fail(fmt::format("receive buffers: {}", std::strerror(errno)), errno);
   auto buffers =
@@ -46,22 +39,17 @@ Result<std::unique_ptr<BufferRing>> BufferRing::create(io_uring& ring, const Opt
   const int result = io_uring_register_buf_ring(&ring, &request, 0);
   if (result < 0)
     return fail(fmt::format("receive buffers: register: {}", std::strerror(-result)), -result);
-  if (!buffers->grow()) return fail("receive buffers: out of memory", ENOMEM);
   buffers->refill();
+  if (buffers->posted() == 0) return fail("receive buffers: out of memory", ENOMEM);
   return buffers;
 }
 
-BufferRing::BufferRing(Private, const Options& options, io_uring_buf_ring* shared)
-    : buffer_size_(options.buffer_size),
-      slabs_max_((options.buffers_max + kSlab - 1) / kSlab),
-      shared_(shared) {
-  slabs_.reserve(slabs_max_);
-  free_.reserve(size_t{slabs_max_} * kSlab);
+BufferRing::BufferRing(Private, const BufferOptions& options, io_uring_buf_ring* shared)
+    : slabs_(options), shared_(shared) {
   io_uring_buf_ring_init(shared_);
 }
 
 BufferRing::~BufferRing() {
-  for (char* slab : slabs_) ::munmap(slab, size_t{kSlab} * buffer_size_);
   ::munmap(shared_, kRingBytes);
 }
 
@@ -79,11 +67,10 @@ void BufferRing::refill() {
   adapt();
   int added = 0;
   while (posted_ < target_) {
-    if (free_.empty() && !grow()) break;
-    const uint32_t id = free_.back();
-    free_.pop_back();
-    io_uring_buf_ring_add(shared_, data(id), buffer_size_, static_cast<uint16_t>(id),
-                          io_uring_buf_ring_mask(kPostedMax), added);
+    const auto id = slabs_.take();
+    if (!id) break;
+    io_uring_buf_ring_add(shared_, slabs_.data(*id), slabs_.buffer_size(),
+                          static_cast<uint16_t>(*id), io_uring_buf_ring_mask(kPostedMax), added);
     ++added;
     ++posted_;
   }
@@ -91,32 +78,13 @@ void BufferRing::refill() {
 }
 
 Buffer BufferRing::take_unused() {
-  if (free_.empty() && !grow()) return {};
-  const uint32_t id = free_.back();
-  free_.pop_back();
-  return take(id, 0);
-}
-
-Buffer BufferRing::take(uint32_t id, uint32_t size) {
-  SHUNT_ASSERT(id < allocated());
-  SHUNT_ASSERT(size <= buffer_size_);
-  return {.data = data(id), .size = size, .capacity = buffer_size_, .id = id};
+  const auto id = slabs_.take();
+  return id ? take(*id, 0) : Buffer{};
 }
 
 void BufferRing::put(uint32_t id) {
-  SHUNT_ASSERT(id < allocated());
   SHUNT_ASSERT(held() > 0);
-  free_.push_back(id);
-}
-
-bool BufferRing::grow() {
-  if (slabs_.size() == slabs_max_) return false;
-  void* slab = map(size_t{kSlab} * buffer_size_);
-  if (slab == MAP_FAILED) return false;
-  slabs_.push_back(static_cast<char*>(slab));
-  // Backwards, so that the first of the slab is on top of the stack.
-  for (uint32_t id = allocated(); id > allocated() - kSlab; --id) free_.push_back(id - 1);
-  return true;
+  slabs_.put(id);
 }
 
 // Twice as many after a shortage, which a burst reports many times; fewer again when the busiest
@@ -133,10 +101,6 @@ void BufferRing::adapt() {
   if (peak_ <= target_ / 4) target_ = std::max(target_ / 2, kPostedMin);
   peak_ = 0;
   window_ = 0;
-}
-
-char* BufferRing::data(uint32_t id) const {
-  return slabs_[id / kSlab] + size_t{id % kSlab} * buffer_size_;
 }
 
 }  // namespace shunt::io

@@ -1,4 +1,4 @@
-// The receive buffers of one ring: memory that the kernel picks from when data arrives, so that an
+// The receive buffers of one ring: those that the kernel picks from when data arrives, so that an
 // idle connection holds none. Few are posted to the kernel at a time and refilled last-in
 // first-out: the kernel takes them in order, and walking many would walk cold memory. Owned by
 // UringIo, used on its thread alone.
@@ -6,10 +6,9 @@
 
 #include <cstdint>
 #include <memory>
-#include <vector>
 
 #include "core/result.h"
-#include "io/op.h"
+#include "io/buffer_slabs.h"
 
 struct io_uring;
 struct io_uring_buf_ring;
@@ -22,19 +21,13 @@ class BufferRing {
   };
 
  public:
-  struct Options {
-    uint32_t buffer_size = 4096;  // Bytes of each; a power of two, at least 256.
-    uint32_t buffers_max = 8192;  // At most kBuffersLimit; rounded up to whole slabs.
-  };
-  static constexpr uint16_t kGroup = 0;             // The ring's buffer group.
-  static constexpr uint32_t kSlab = 256;            // Buffers allocated at a time.
-  static constexpr uint32_t kBuffersLimit = 65536;  // A buffer's id has 16 bits.
+  static constexpr uint16_t kGroup = 0;  // The ring's buffer group.
   static constexpr uint32_t kPostedMin = 64;
   static constexpr uint32_t kPostedMax = 1024;
 
   // Registers the buffers with `ring`, which must be torn down before the result is destroyed.
-  static Result<std::unique_ptr<BufferRing>> create(io_uring& ring, const Options& options);
-  BufferRing(Private, const Options& options, io_uring_buf_ring* shared);  // For create().
+  static Result<std::unique_ptr<BufferRing>> create(io_uring& ring, const BufferOptions& options);
+  BufferRing(Private, const BufferOptions& options, io_uring_buf_ring* shared);  // For create().
   BufferRing(const BufferRing&) = delete;
   BufferRing& operator=(const BufferRing&) = delete;
   ~BufferRing();
@@ -50,23 +43,17 @@ class BufferRing {
   // with put().
   Buffer take_unused();
   // The buffer of a completed receive, with `size` bytes in it. Given back with put().
-  Buffer take(uint32_t id, uint32_t size);
+  Buffer take(uint32_t id, uint32_t size) const { return slabs_.buffer(id, size); }
   void put(uint32_t id);
 
   uint32_t posted() const { return posted_; }
-  uint32_t allocated() const { return static_cast<uint32_t>(slabs_.size()) * kSlab; }
-  uint32_t held() const { return allocated() - posted_ - static_cast<uint32_t>(free_.size()); }
+  uint32_t held() const { return slabs_.taken() - posted_; }
 
  private:
-  bool grow();
   void adapt();
-  char* data(uint32_t id) const;
 
-  const uint32_t buffer_size_;
-  const uint32_t slabs_max_;
+  BufferSlabs slabs_;
   io_uring_buf_ring* const shared_;  // Mapped memory that the kernel reads.
-  std::vector<char*> slabs_;         // Mapped memory.
-  std::vector<uint32_t> free_;       // Used as a stack.
   uint32_t posted_ = 0;
 
   // How many to post: doubled on shortage, halved when a long window needed far fewer.

@@ -1,6 +1,6 @@
 // The event loop's interface: the only way in which the layers above reach the kernel's sockets.
-// One per worker, used by that worker's thread alone. Implementations: uring_io (io_uring), sim_io
-// in the tests (a seeded simulation).
+// One per worker, used by that worker's thread alone. Implementations: uring_io (io_uring),
+// epoll_io (epoll), sim_io in the tests (a seeded simulation).
 //
 // What has to wait (data, room, a connection, a new client) is an operation that completes later;
 // what cannot wait is a plain non-blocking call. Sends are such calls: measured, a send costs the
@@ -66,8 +66,8 @@ class Io {
   // A non-blocking pipe with room for about 256 KiB: ends[0] to read, ends[1] to write. 0 or an
   // error. io/pipe_pool.h keeps them for reuse; both ends are closed with close().
   virtual int open_pipe(Fd (&ends)[2]) = 0;
-  // Moves up to `size` bytes from a socket into a pipe, or from a pipe into a socket. 0: end of
-  // stream.
+  // Moves up to `size` bytes from a socket into a pipe, which must be empty, or from a pipe, which
+  // must hold so many, into a socket. 0: end of stream.
   virtual int64_t splice_in(Fd socket, Fd pipe, size_t size) = 0;
   virtual int64_t splice_out(Fd pipe, Fd socket, size_t size, bool more) = 0;
   virtual void shutdown_write(Fd fd) = 0;

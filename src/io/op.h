@@ -5,12 +5,15 @@
 #include <cstdint>
 
 #include "core/instant.h"
+#include "core/intrusive_list.h"
 
 namespace shunt::io {
 
 enum class OpKind : uint8_t { kNone, kRecv, kPoll, kAccept, kConnect, kPost };
 
-struct Op {
+struct ByDescriptor {};  // Tag: operations that wait for the same descriptor (EpollIo).
+
+struct Op : ListNode<ByDescriptor> {
   using OnDone = void (*)(Op& op, int32_t result);
   OnDone on_done = nullptr;
   void* owner = nullptr;
@@ -27,6 +30,7 @@ struct Op {
   bool cancelled = false;  // An early end was asked for.
   OpKind kind = OpKind::kNone;
   int fd = -1;
+  uint32_t events = 0;  // What it waits for (EpollIo).
 };
 
 // Routes completions of `op` to a member function `void T::method(int32_t result)`: no allocation,

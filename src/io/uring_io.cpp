@@ -1,4 +1,4 @@
-// The loop: operations in, completions out. The calls that do not wait are in uring_calls.cpp.
+// The loop: operations in, completions out. The calls that do not wait are in event_loop.cpp.
 #include "io/uring_io.h"
 
 #include <fmt/format.h>
@@ -20,14 +20,6 @@ constexpr unsigned kSubmissions = 512;
 // one that overflows still loses nothing, but costs.
 constexpr unsigned kCompletions = 8192;
 
-// Completions dispatched in one turn, so that timers and new arrivals have their turn under load.
-constexpr size_t kDispatchMax = 512;
-
-// Turns that timers wait for completions that are not dispatched yet: enough for a full completion
-// queue. Dispatch is in order of arrival, so whatever was there when a timer fell due has had its
-// turn by then; under lasting overload timers fire that much later, but they do.
-constexpr unsigned kTimersHeldMax = kCompletions / kDispatchMax;
-
 // Submissions that a dispatch may pile up before they are handed to the kernel: connects among them
 // should not wait for the end of a long turn.
 constexpr unsigned kSubmitEarly = 128;
@@ -36,18 +28,9 @@ constexpr unsigned kSubmitEarly = 128;
 // end.
 constexpr int kSubmitTries = 1000;
 
-Instant clock_now() {
-  return std::chrono::steady_clock::now();
-}
-
 // Fired-and-forgotten submissions (cancels) complete with a null user_data, if at all.
 constexpr uint64_t user_data(const Op* op) {
   return reinterpret_cast<uintptr_t>(op);
-}
-
-// A connection that was gone before it could be accepted: the next one is not affected.
-bool concerns_one_connection(int32_t result) {
-  return result >= 0 || result == -ECONNABORTED || result == -EPROTO || result == -EINTR;
 }
 
 // Answers of io_uring_enter after which the loop goes on: time is up, a signal, a completion queue
@@ -81,8 +64,7 @@ Result<std::unique_ptr<UringIo>> UringIo::create(const Features& features,
   return io;
 }
 
-UringIo::UringIo(Private, std::unique_ptr<io_uring> ring)
-    : ring_(std::move(ring)), now_(clock_now()), wheel_(now_) {
+UringIo::UringIo(Private, std::unique_ptr<io_uring> ring) : ring_(std::move(ring)) {
   ready_.reserve(kCompletions);
 }
 
@@ -138,18 +120,6 @@ void UringIo::cancel(Op& op) {
   sqe.flags |= IOSQE_CQE_SKIP_SUCCESS;
 }
 
-void UringIo::begin(Op& op, OpKind kind, Fd fd) {
-  SHUNT_ASSERT(!op.submitted);
-  SHUNT_ASSERT(op.on_done != nullptr);
-  SHUNT_ASSERT(fd >= 0);
-  op.submitted = true;
-  op.arrived = false;
-  op.cancelled = false;
-  op.kind = kind;
-  op.fd = fd;
-  ++in_flight_;
-}
-
 // A cleared submission for `op`; the preparing call of liburing leaves its user_data alone.
 io_uring_sqe& UringIo::take_sqe(Op* op) {
   io_uring_sqe* sqe = io_uring_get_sqe(ring_.get());
@@ -195,18 +165,13 @@ void UringIo::submit() {
 void UringIo::run_once(Duration longest) {
   ++counters_.turns;
   serve_parked();
-  enter(time_to_wait(longest));
+  const bool work_left = ready_begin_ < ready_.size() || !posted_.empty();
+  enter(work_left ? Duration::zero() : time_to_wait(longest));
   collect_posted();
   collect();
-  now_ = clock_now();
+  read_clock();
   dispatch();
-  fire_timers();
-}
-
-void UringIo::fire_timers() {
-  if (!ready_.empty() && ++timers_held_ <= kTimersHeldMax) return;
-  timers_held_ = 0;
-  wheel_.advance(now_);
+  fire_timers(!ready_.empty());
 }
 
 // As many receives as there are buffers; the others keep waiting.
@@ -216,11 +181,6 @@ void UringIo::serve_parked() {
   const size_t count = std::min<size_t>(parked_.size(), buffers_->posted());
   for (size_t i = 0; i < count; ++i) queue_recv(*parked_[i]);
   parked_.erase(parked_.begin(), parked_.begin() + static_cast<ptrdiff_t>(count));
-}
-
-Duration UringIo::time_to_wait(Duration longest) const {
-  if (ready_begin_ < ready_.size() || !posted_.empty()) return Duration::zero();
-  return std::clamp(wheel_.next() - now_, Duration::zero(), std::max(longest, Duration::zero()));
 }
 
 void UringIo::enter(Duration wait) {
@@ -279,9 +239,8 @@ void UringIo::complete(Completion completion) {
     more = accept_goes_on(op, completion);
     if (more && completion.result < 0) return;
   }
-  op.submitted = more;
+  if (!more) return finish(op, completion.result);
   op.arrived = false;
-  if (!more) --in_flight_;
   op.on_done(op, completion.result);
 }
 
@@ -317,7 +276,15 @@ bool UringIo::accept_goes_on(Op& op, const Completion& completion) {
   return true;
 }
 
-// --- Timers and buffers ---
+// --- Calls ---
+
+int64_t UringIo::recv_now(Fd fd, void* data, size_t size, bool peek) {
+  const int64_t result = EventLoop::recv_now(fd, data, size, peek);
+  // Without deferred task work (kernels before 6.1) any system call may let a submitted receive
+  // take bytes out of the socket; who looks whether there are any finds its operation `arrived`.
+  if (peek) collect();
+  return result;
+}
 
 Buffer UringIo::take_buffer() {
   return buffers_->take_unused();
@@ -327,14 +294,6 @@ void UringIo::release(Buffer& buffer) {
   SHUNT_ASSERT(buffer);
   buffers_->put(buffer.id);
   buffer = {};
-}
-
-void UringIo::arm(Timer& timer, Instant deadline) {
-  wheel_.arm(timer, deadline);
-}
-
-void UringIo::cancel(Timer& timer) {
-  wheel_.cancel(timer);
 }
 
 }  // namespace shunt::io

@@ -6,8 +6,6 @@
 // Completions go first, so that after a long pause what has arrived in time is not taken for timed
 // out; while more of them are there than one turn dispatches, timers wait, for a bounded number of
 // turns.
-//
-// The process must ignore SIGPIPE: splice to a connection that was reset raises it.
 #pragma once
 
 #include <memory>
@@ -15,7 +13,7 @@
 
 #include "core/result.h"
 #include "io/buffer_ring.h"
-#include "io/io.h"
+#include "io/event_loop.h"
 #include "io/probe.h"
 
 struct io_uring;
@@ -24,7 +22,7 @@ struct io_uring_sqe;
 namespace shunt::io {
 
 struct UringOptions {
-  BufferRing::Options buffers;
+  BufferOptions buffers;
 };
 
 // Counted since the start; for metrics and tests.
@@ -35,7 +33,7 @@ struct UringCounters {
   uint64_t overflows = 0;  // Times the completion queue was full.
 };
 
-class UringIo final : public Io {
+class UringIo final : public EventLoop {
   struct Private {
     explicit Private() = default;
   };
@@ -49,37 +47,20 @@ class UringIo final : public Io {
   UringIo& operator=(const UringIo&) = delete;
   ~UringIo() override;
 
-  // One turn of the loop. Waits until something completes, a timer is due or `longest` is over.
-  void run_once(Duration longest);
-
-  size_t in_flight() const { return in_flight_; }             // Operations submitted.
-  uint32_t buffers_held() const { return buffers_->held(); }  // Received and not released.
+  void run_once(Duration longest) override;
+  uint32_t buffers_held() const override { return buffers_->held(); }
   const UringCounters& counters() const { return counters_; }
 
-  Instant now() const override { return now_; }
   void recv(RecvOp& op, Fd fd) override;
   void poll(Op& op, Fd fd, uint32_t events) override;
   void accept(Op& op, Fd listener) override;
   void connect(Op& op, Fd fd, const SocketAddress& address) override;
   void post(Op& op, Fd fd, int32_t result) override;
+  using EventLoop::cancel;
   void cancel(Op& op) override;
-
-  Fd open_socket(const SocketAddress& peer) override;
-  SocketAddress peer_address(Fd fd) override;
-  SocketAddress local_address(Fd fd) override;
   int64_t recv_now(Fd fd, void* data, size_t size, bool peek) override;
-  int64_t send_now(Fd fd, std::span<const iovec> parts, bool more) override;
-  int open_pipe(Fd (&ends)[2]) override;
-  int64_t splice_in(Fd socket, Fd pipe, size_t size) override;
-  int64_t splice_out(Fd pipe, Fd socket, size_t size, bool more) override;
-  void shutdown_write(Fd fd) override;
-  void close(Fd fd) override;
-  void close_reset(Fd fd) override;
-
   Buffer take_buffer() override;
   void release(Buffer& buffer) override;
-  void arm(Timer& timer, Instant deadline) override;
-  void cancel(Timer& timer) override;
 
  private:
   struct Completion {
@@ -88,34 +69,27 @@ class UringIo final : public Io {
     uint32_t flags;
   };
 
-  void begin(Op& op, OpKind kind, Fd fd);
   io_uring_sqe& take_sqe(Op* op);
   void queue_recv(RecvOp& op);
   void queue_accept(Op& op);
   void submit();
 
   void serve_parked();
-  Duration time_to_wait(Duration longest) const;
   void enter(Duration wait);
   void collect_posted();
   void collect();
   void dispatch();
-  void fire_timers();
   void complete(Completion completion);
   bool finish_recv(RecvOp& op, Completion& completion);
   bool accept_goes_on(Op& op, const Completion& completion);
 
   std::unique_ptr<io_uring> ring_;
   std::unique_ptr<BufferRing> buffers_;
-  Instant now_;
-  TimerWheel wheel_;
   std::vector<Completion> ready_;  // Collected and not dispatched: those from ready_begin_ on.
   size_t ready_begin_ = 0;
   std::vector<Completion> posted_;  // For the next turn.
-  unsigned timers_held_ = 0;        // Turns in a row in which timers waited for the dispatch.
   std::vector<RecvOp*> parked_;     // Receives that wait for a buffer, longest first.
-  size_t in_flight_ = 0;
-  bool submitting_ = false;  // No callback may run while it is set.
+  bool submitting_ = false;         // No callback may run while it is set.
   UringCounters counters_;
 };
 

@@ -22,12 +22,13 @@ from ports import free_port, free_ports, listening_ports, wait_until, wait_until
 __all__ = [
     "BINARY", "SLOWNESS", "TIMEOUT", "Client", "Closed", "CurlResult", "Message", "Nginx", "Origin",
     "Shunt", "ShuntTest", "Stream", "Wrk", "WrkResult", "curl", "farm", "free_port", "free_ports",
-    "get", "listening_ports", "main", "parse_wrk", "read_response", "response", "run_shunt",
+    "get", "listening_ports", "main", "on_epoll", "parse_wrk", "read_response", "response", "run_shunt",
     "signal", "unittest", "wait_until", "wait_until_listening", "wrk",
 ]
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = pathlib.Path(os.environ.get("SHUNT_BINARY", ROOT / "build/release/shunt"))
+WITHOUT_IO_URING = [sys.executable, "-B", str(ROOT / "tests/e2e/without_io_uring.py")]
 
 # What must never appear in Shunt's log, whatever the exit code says.
 CRASHES = re.compile(r"assertion failed|ERROR: \w+Sanitizer|WARNING: ThreadSanitizer|runtime error:|terminate called")
@@ -37,6 +38,11 @@ def binary():
     if not os.access(BINARY, os.X_OK):
         raise RuntimeError(f"{BINARY} is not there: build it (./dev build) or set SHUNT_BINARY")
     return str(BINARY)
+
+
+def on_epoll():
+    """Whether Shunt is to run on epoll."""
+    return os.environ.get("SHUNT_EVENT_LOOP") == "epoll"
 
 
 def run_shunt(*arguments, folder=None, stdin=None, timeout=None):
@@ -84,9 +90,11 @@ class Shunt:
         self.write(config, files)
         self._stdout = open(self.folder / "stdout.log", "ab")
         self._stderr = open(self.folder / "stderr.log", "ab")
-        limit = ["prlimit", f"--nofile={descriptors}:{descriptors}"] if descriptors else []
+        before = WITHOUT_IO_URING if on_epoll() else []
+        if descriptors:
+            before = [*before, "prlimit", f"--nofile={descriptors}:{descriptors}"]
         self.process = subprocess.Popen(
-            [*limit, binary(), "run", "-c", self.config_file.name, *arguments], cwd=self.folder,
+            [*before, binary(), "run", "-c", self.config_file.name, *arguments], cwd=self.folder,
             stdin=subprocess.DEVNULL, stdout=self._stdout if stdout is None else stdout, stderr=self._stderr)
         self.ports = bound_ports(config)
         if wait:
@@ -244,4 +252,8 @@ class ShuntTest(unittest.TestCase):
 
 
 def main():
+    if "--event-loop" in sys.argv:
+        at = sys.argv.index("--event-loop")
+        os.environ["SHUNT_EVENT_LOOP"] = sys.argv[at + 1]
+        del sys.argv[at:at + 2]
     unittest.main(verbosity=2)

@@ -165,7 +165,8 @@ class RetryTest(ShuntTest):
         result = load.result()
         shunt.stop()
         failed = [entry for entry in shunt.access_log() if entry["reason"] != "done"]
-        failed = [entry for entry in failed if not entry["reason"].startswith("client_")]  # wrk's end.
+        # wrk's end, which may leave requests for ours.
+        failed = [entry for entry in failed if not entry["reason"].startswith(("client_", "shutdown"))]
         self.assertLessEqual(len(failed), 16)
         for entry in failed:
             self.assertFalse(entry["reused"], entry)

@@ -1,11 +1,14 @@
-// What the tests of the real event loop share: a loop, operations that record what they get, and
-// connected sockets. Everything on loopback or socketpairs.
+// What the tests of the real event loops share: a loop, operations that record what they get,
+// connected sockets, and LOOP_TEST, which runs a test over each loop. Everything on loopback or
+// socketpairs.
 #pragma once
 
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <boost/test/data/monomorphic.hpp>
+#include <boost/test/data/test_case.hpp>
 #include <boost/test/unit_test.hpp>
 #include <memory>
 #include <string>
@@ -13,8 +16,8 @@
 #include <utility>
 #include <vector>
 
+#include "io/event_loop.h"
 #include "io/listener.h"
-#include "io/uring_io.h"
 
 namespace shunt::io {
 
@@ -41,15 +44,19 @@ std::string why(const Result<T>& result) {
   return result ? "" : result.error().text;
 }
 
+inline constexpr config::EventLoop kLoops[] = {config::EventLoop::kIoUring,
+                                               config::EventLoop::kEpoll};
+
 struct LoopFixture {
-  explicit LoopFixture(const UringOptions& options = {}) {
-    auto features = probe();
-    BOOST_REQUIRE_MESSAGE(features, why(features));
-    start(*features, options);
+  explicit LoopFixture(config::EventLoop kind = config::EventLoop::kIoUring,
+                       const BufferOptions& buffers = {}) {
+    auto choice = choose_loop(kind);
+    BOOST_REQUIRE_MESSAGE(choice, why(choice));
+    start(*choice, buffers);
   }
 
-  void start(const Features& features, const UringOptions& options) {
-    auto created = UringIo::create(features, options);
+  void start(const LoopChoice& choice, const BufferOptions& buffers = {}) {
+    auto created = EventLoop::create(choice, buffers);
     BOOST_REQUIRE_MESSAGE(created, why(created));
     io = std::move(*created);
   }
@@ -61,6 +68,7 @@ struct LoopFixture {
     while (!condition()) {
       BOOST_REQUIRE_MESSAGE(std::chrono::steady_clock::now() < end, "waited too long");
       io->run_once(std::chrono::milliseconds(20));
+      ++turns;
     }
   }
   void turn(int count = 3) {
@@ -103,7 +111,23 @@ struct LoopFixture {
     return {client, accepted.results[0]};
   }
 
-  std::unique_ptr<UringIo> io;
+  std::unique_ptr<EventLoop> io;
+  unsigned turns = 0;  // Made by run_until.
 };
+
+inline const char* name_of(config::EventLoop kind) {
+  return kind == config::EventLoop::kEpoll ? "epoll" : "io_uring";
+}
+
+// A test that has to pass on every event loop; its body is that of a member of LoopFixture.
+#define LOOP_TEST(name)                                                                 \
+  struct name##_test : LoopFixture {                                                    \
+    using LoopFixture::LoopFixture;                                                     \
+    void run();                                                                         \
+  };                                                                                    \
+  BOOST_DATA_TEST_CASE(name, boost::unit_test::data::make({0, 1}), loop) {              \
+    BOOST_TEST_CONTEXT("on " << name_of(kLoops[loop])) name##_test(kLoops[loop]).run(); \
+  }                                                                                     \
+  void name##_test::run()
 
 }  // namespace shunt::io

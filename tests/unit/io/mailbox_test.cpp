@@ -18,7 +18,7 @@ struct Inbox {
   }
 };
 
-BOOST_FIXTURE_TEST_CASE(bounded_and_in_order, LoopFixture) {
+LOOP_TEST(bounded_and_in_order) {
   const auto box = std::move(*Mailbox::create(3));
   Inbox inbox;
   for (int32_t kind = 1; kind <= 3; ++kind) BOOST_TEST(box->send({.kind = kind}));
@@ -36,7 +36,7 @@ BOOST_FIXTURE_TEST_CASE(bounded_and_in_order, LoopFixture) {
   BOOST_TEST(inbox.kinds.size() == 4u);
 }
 
-BOOST_FIXTURE_TEST_CASE(threads_wake_a_sleeping_loop, LoopFixture) {
+LOOP_TEST(threads_wake_a_sleeping_loop) {
   constexpr int kThreads = 4;
   constexpr int32_t kEach = 2000;
   const auto box = std::move(*Mailbox::create(16));
@@ -73,7 +73,7 @@ BOOST_FIXTURE_TEST_CASE(close_delivers_what_is_queued_and_refuses_the_rest, Loop
 
 // A message handler may end the mailbox: the rest of the batch still arrives, no further wait is
 // begun.
-BOOST_FIXTURE_TEST_CASE(handler_may_stop, LoopFixture) {
+LOOP_TEST(handler_may_stop) {
   struct Stopper {
     Mailbox* box;
     int count = 0;

@@ -14,7 +14,7 @@ bool is_open(Fd fd) {
   return ::fcntl(fd, F_GETFD) >= 0;
 }
 
-BOOST_FIXTURE_TEST_CASE(last_in_first_out_and_bounded, LoopFixture) {
+LOOP_TEST(last_in_first_out_and_bounded) {
   PipePool pool(*io, 2);
   std::vector<Pipe> pipes;
   for (int i = 0; i < 3; ++i) pipes.push_back(*pool.acquire());
@@ -33,7 +33,7 @@ BOOST_FIXTURE_TEST_CASE(last_in_first_out_and_bounded, LoopFixture) {
   BOOST_TEST(!is_open(pipes[0].read));
 }
 
-BOOST_FIXTURE_TEST_CASE(pipe_with_bytes_is_closed, LoopFixture) {
+LOOP_TEST(pipe_with_bytes_is_closed) {
   PipePool pool(*io, 2);
   Pipe pipe = *pool.acquire();
   const auto [a, b] = socket_pair();
@@ -49,7 +49,7 @@ BOOST_FIXTURE_TEST_CASE(pipe_with_bytes_is_closed, LoopFixture) {
 }
 
 // One MiB from a connection to another without a copy; the ends see EAGAIN and the end of stream.
-BOOST_FIXTURE_TEST_CASE(splice_moves_a_stream, LoopFixture) {
+LOOP_TEST(splice_moves_a_stream) {
   const auto [sender, in] = tcp_pair();
   const auto [out, receiver] = tcp_pair();
   PipePool pool(*io, 1);
