@@ -112,8 +112,7 @@ std::expected<ListenSockets::Plan, StartFailure> Server::open(const config::Conf
   auto loop = io::choose_loop(config.global.event_loop);
   if (!loop) return start_failure(ExitCode::kMissingFeature, std::move(loop).error());
   loop_ = std::move(*loop);
-  if (!loop_.refused.empty())
-    log::warning("event_loop = \"auto\": epoll, because {}", loop_.refused);
+  if (!loop_.refused.empty()) log::info("event_loop = \"auto\": epoll, because {}", loop_.refused);
   return std::move(*sockets);
 }
 
