@@ -18,12 +18,13 @@ struct RealServer;
 struct alignas(64) Connection {
   enum Flag : uint16_t {
     kInUse = 1,
-    kNoOutput = 2,  // Replies do not pass by: input-only states.
-    kTemplate = 4,  // Persistence: where a client's connections go.
-    kActive = 8,    // Counted as active, otherwise as inactive. Templates are not counted.
-    kAssured = 16,  // A template that a finished handshake stands for.
-    kForward = 32,  // Findable by the client's packets…
-    kReply = 64,    // …and by the server's.
+    kNoOutput = 2,      // Replies do not pass by: input-only states.
+    kTemplate = 4,      // Persistence: where a client's connections go.
+    kActive = 8,        // Counted as active, otherwise as inactive. Templates are not counted.
+    kAssured = 16,      // A template that a finished handshake stands for.
+    kForward = 32,      // Findable by the client's packets…
+    kReply = 64,        // …and by the server's.
+    kControlled = 128,  // `control` is its template.
   };
 
   // Read for each packet: the first cache line.

@@ -142,6 +142,7 @@ class Service {
   bool referred_to() const;
 
   Traffic traffic;
+  uint32_t id = 0;  // Of the director, never used twice.
   // Until then packets in mid-connection may belong to one that was placed by hash.
   Instant hashed_until{};
 

@@ -1,0 +1,143 @@
+// The packet path of one worker: bytes in, bytes out. Looks a packet's connection up or places a
+// new one, follows its state, and sends it the server's way, the client's, or an answer back. No
+// clock, no socket, no allocation for a packet.
+//
+//   forward → parse → fragments? → connection known → state → Transmitter
+//                                → new → service → template, scheduler or hash → connection ↑
+//                                → ICMP → the connection that it quotes ↑
+#pragma once
+
+#include <array>
+#include <memory>
+#include <unordered_map>
+#include <vector>
+
+#include "core/metrics.h"
+#include "l4/answers.h"
+#include "l4/connection_table.h"
+#include "l4/defence.h"
+#include "l4/drop.h"
+#include "l4/fragment_table.h"
+#include "l4/packet.h"
+#include "l4/port.h"
+#include "l4/service.h"
+#include "l4/transmitter.h"
+
+namespace shunt::l4 {
+
+struct DirectorSpec {
+  uint32_t connections = 1'000'000;  // At most, templates included.
+  uint64_t seed = 1;                 // Of hashes; different on each start.
+  bool verify_checksums = true;      // Of TCP and UDP; IPv4 headers and ICMP always.
+  AnswerLimits answers{};
+  DefenceSpec defence{};
+};
+
+// What became of a packet.
+struct Outcome {
+  enum class Kind : uint8_t {
+    kForwarded,  // It has left, or been delivered.
+    kHeld,       // A fragment that waits for the first one.
+    kIgnored,    // Not ours: no virtual address, no known connection.
+    kDropped,
+  };
+  Kind kind = Kind::kIgnored;
+  Drop drop = Drop::kNone;             // kDropped.
+  const RealServer* server = nullptr;  // kForwarded: whose it is. Good until the next call.
+};
+
+class Director final : private Expiry {
+ public:
+  Director(const DirectorSpec& spec, Links& links, Output& output, Instant start);
+  ~Director() override;
+
+  // Control path. `set` must outlive the director.
+  Service& add_service(ServiceSpec spec, sched::ServerSet& set);
+  // Its servers take no new connections, known ones end by their timeouts. Good until then.
+  void remove_service(Service& service);
+  RealServer& add_server(Service& service, const RealServerSpec& spec, sched::Server& handle);
+  void remove_server(RealServer& server);
+
+  // The bytes of `packet` may be rewritten, `packet.headroom` bytes before them too.
+  Outcome forward(Packet& packet, Instant now);
+  // Ends what is over: connections, fragments. To be called about every 100 ms, and when idle.
+  void advance(Instant now);
+
+  const ConnectionTable& connections() const { return table_; }
+  const Counter& dropped(Drop reason) const { return drops_[static_cast<size_t>(reason)]; }
+  const AnswerCounters& answers() const { return answers_.counters; }
+  Counter hashed;   // Packets placed by hash, without a connection.
+  Counter evicted;  // Connections given up by the defence.
+
+ private:
+  // Where a packet's server comes from, and what stays of it.
+  struct Placement {
+    RealServer* server = nullptr;
+    Connection* control = nullptr;
+  };
+
+  void on_expired(Connection& connection, Instant now) override;
+
+  Outcome decide(Packet& packet, Headers& headers, Instant now);
+  Outcome forward_fragment(Packet& packet, Headers& headers, Instant now);
+  Outcome follow_first(Packet& packet, Headers& headers, const FragmentDecision& decision,
+                       Instant now);
+  Outcome from_client(Packet& packet, Headers& headers, Connection& connection, Instant now);
+  Outcome from_server(Packet& packet, Headers& headers, Connection& connection, Instant now);
+
+  // New flows (director_new.cpp).
+  Outcome new_flow(Packet& packet, Headers& headers, Instant now);
+  Outcome open(Service& service, Packet& packet, Headers& headers, Connection* replaced,
+               Instant now);
+  Outcome one_packet(Service& service, Packet& packet, Headers& headers, Instant now);
+  Outcome by_hash(Service& service, Packet& packet, Headers& headers, Instant now);
+  Outcome reply_by_hash(Packet& packet, Headers& headers, Instant now);
+  Outcome refuse(Packet& packet, Headers& headers, Drop reason, Instant now);
+  Placement place(Service& service, const Tuple& tuple, sched::Counted as, Instant now);
+  Connection* make_template(Service& service, const Tuple& tuple, RealServer& server);
+  Tuple template_tuple(const Service& service, const Tuple& tuple) const;
+  Connection* make_connection(const Tuple& tuple, const Placement& placement, sched::Counted as);
+  static bool expects_new(const Connection& connection, uint8_t tcp_flags);
+
+  // ICMP (director_icmp.cpp).
+  Outcome forward_icmp(Packet& packet, Headers& headers, Instant now);
+  Outcome forward_error(Packet& packet, Headers& headers, Instant now);
+  bool tunnel_error(const Packet& packet, const Headers& headers, const Headers& quoted,
+                    Instant now);
+  RealServer* tunnel_of(const Headers& headers, const Headers& quoted);
+  void relay_inside(const Packet& packet, const Headers& headers, uint32_t offset,
+                    const RealServer& server, Instant now);
+
+  // Connections' lives.
+  void follow_state(Connection& connection, const Headers& headers, Seen seen, Instant now);
+  void count_as(Connection& connection, bool active);
+  void release(Connection& connection);
+  void sweep(Instant now);
+
+  bool checksum_holds(const Packet& packet, const Headers& headers) const {
+    return !spec_.verify_checksums || transport_checksum_holds(packet, headers);
+  }
+  Outcome sent(Packet& packet, Headers& headers, RealServer& server, uint16_t port, bool error,
+               Instant now);
+  Outcome dropped_for(Drop reason);
+
+  // Constant after construction.
+  const DirectorSpec spec_;
+  Links& links_;
+
+  Answers answers_;
+  Transmitter transmitter_;
+  ConnectionTable table_;
+  Defence defence_;
+  ServiceTable lookup_;
+  std::vector<std::unique_ptr<Service>> services_;
+  std::vector<std::unique_ptr<Service>> removed_;                      // Still referred to.
+  std::unordered_map<uint32_t, std::vector<RealServer*>> by_address_;  // Of the folded address.
+  FragmentTable fragments_;
+  FragmentDecision decision_;  // Of the packet at hand, for the fragments that follow it.
+  uint32_t next_service_ = 1;
+  uint32_t sweep_cursor_ = 0;
+  std::array<Counter, kDropCount> drops_;
+};
+
+}  // namespace shunt::l4

@@ -1,0 +1,166 @@
+// ICMP: errors about connections go the way of what they quote, errors about tunnels change what is
+// known of their paths, echo requests to virtual addresses are answered.
+#include <algorithm>
+
+#include "core/assert.h"
+#include "l4/byte_order.h"
+#include "l4/director.h"
+#include "l4/tunnel.h"
+
+namespace shunt::l4 {
+namespace {
+
+constexpr uint8_t kUnreachable = 3;  // ICMP types.
+constexpr uint8_t kSourceQuench = 4;
+constexpr uint8_t kTimeExceeded = 11;
+constexpr uint8_t kEchoRequest = 8;
+constexpr uint8_t kFragmentationNeeded = 4;  // A code of kUnreachable.
+constexpr uint8_t kUnreachableV6 = 1;        // ICMPv6 types.
+constexpr uint8_t kPacketTooBigV6 = 2;
+constexpr uint8_t kTimeExceededV6 = 3;
+constexpr uint8_t kEchoRequestV6 = 128;
+
+// Path MTUs are forgotten after so long, as routes change (RFC 1191 §6.3).
+constexpr Duration kPathMtuLifetime = std::chrono::minutes(10);
+constexpr uint32_t kMtuMinV4 = 68;
+constexpr uint32_t kMtuMinV6 = 1280;
+constexpr uint32_t kGueHeaders = 12;  // UDP and GUE.
+
+bool is_error(bool v6, uint8_t type) {
+  if (v6) return type < 128;
+  return type == kUnreachable || type == kSourceQuench || type == kTimeExceeded;
+}
+
+bool is_too_big(bool v6, uint8_t type, uint8_t code) {
+  return v6 ? type == kPacketTooBigV6 : type == kUnreachable && code == kFragmentationNeeded;
+}
+
+}  // namespace
+
+Outcome Director::forward_icmp(Packet& packet, Headers& headers, Instant now) {
+  const uint8_t type = packet.data[headers.transport];
+  if (is_error(headers.v6, type)) return forward_error(packet, headers, now);
+  if (!lookup_.is_virtual(headers.tuple.destination)) return {};
+  if (const Drop drop = check_addresses(headers); drop != Drop::kNone) return dropped_for(drop);
+  if (!transport_checksum_holds(packet, headers)) return dropped_for(Drop::kBadChecksum);
+  if (type == (headers.v6 ? kEchoRequestV6 : kEchoRequest) && !headers.fragment)
+    answers_.echo(packet, headers, now);
+  return dropped_for(Drop::kConsumed);
+}
+
+Outcome Director::forward_error(Packet& packet, Headers& headers, Instant now) {
+  const std::span<const uint8_t> body =
+      std::span(packet.data, headers.size).subspan(headers.transport + kIcmpHeader);
+  const bool is_ours = lookup_.is_virtual(headers.tuple.destination);
+  Headers quoted;
+  // An error in fragments cannot be checked, and none needs to be so long.
+  if (headers.fragment || !parse_quoted(body, quoted) || quoted.v6 != headers.v6)
+    return is_ours ? dropped_for(Drop::kUnrelated) : Outcome{};
+  const auto [connection, reply] = table_.find(quoted.tuple.reversed());
+  RealServer* server = nullptr;
+  uint16_t port = 0;
+  if (connection != nullptr) {
+    server = connection->server;
+    port = connection->server_port;
+  } else if (tunnel_error(packet, headers, quoted, now)) {
+    return dropped_for(Drop::kConsumed);
+  } else if (is_ours && quoted.has_ports()) {
+    Service* service = lookup_.find(quoted.tuple.reversed());
+    if (service != nullptr && now < service->hashed_until)
+      server = service->hash(quoted.tuple.reversed());
+    if (server != nullptr)
+      port = server->spec.port != 0 ? server->spec.port : quoted.tuple.source_port;
+  }
+  if (server == nullptr) return is_ours ? dropped_for(Drop::kUnrelated) : Outcome{};
+  // It must go to whom the quoted packet came from.
+  if (headers.tuple.destination != quoted.tuple.source) return dropped_for(Drop::kUnrelated);
+  if (is_multicast(headers.tuple.source)) return dropped_for(Drop::kMartianSource);
+  if (!transport_checksum_holds(packet, headers)) return dropped_for(Drop::kBadChecksum);
+  if (!reply) {
+    if (!server->available) return dropped_for(Drop::kServerGone);
+    return sent(packet, headers, *server, port, true, now);
+  }
+  server->traffic.add_out(headers.size);
+  server->service->traffic.add_out(headers.size);
+  const Drop drop =
+      transmitter_.to_client(packet, headers, connection->address, connection->port, true, now);
+  if (drop != Drop::kNone) return dropped_for(drop);
+  return {.kind = Outcome::Kind::kForwarded, .server = server};
+}
+
+// The server whose tunnel `quoted` went into, if the error has come to the tunnel's other end: us.
+RealServer* Director::tunnel_of(const Headers& headers, const Headers& quoted) {
+  const bool gue = quoted.tuple.protocol == kUdp;
+  if (!gue && quoted.tuple.protocol != kIpInIp && quoted.tuple.protocol != kIpv6) return nullptr;
+  const auto found = by_address_.find(quoted.tuple.destination.folded());
+  if (found == by_address_.end()) return nullptr;
+  const auto is_it = [&](const RealServer* server) {
+    const RealServerSpec& spec = server->spec;
+    return server->method == Method::kTunnel && spec.address == quoted.tuple.destination &&
+           (gue ? spec.tunnel == TunnelKind::kGue &&
+                      spec.tunnel_port == quoted.tuple.destination_port
+                : spec.tunnel == TunnelKind::kIpIp);
+  };
+  const auto server = std::ranges::find_if(found->second, is_it);
+  if (server == found->second.end()) return nullptr;
+  const Hop* hop = links_.hop_to(quoted.tuple.destination);
+  const bool to_us = hop != nullptr && hop->own == quoted.tuple.source &&
+                     headers.tuple.destination == quoted.tuple.source;
+  return to_us ? *server : nullptr;
+}
+
+// True if it was about one of our tunnels' packets. What it says about the path is kept.
+bool Director::tunnel_error(const Packet& packet, const Headers& headers, const Headers& quoted,
+                            Instant now) {
+  RealServer* server = tunnel_of(headers, quoted);
+  if (server == nullptr) return false;
+  if (!transport_checksum_holds(packet, headers)) return true;
+  const uint8_t* icmp = packet.data + headers.transport;
+  if (is_too_big(headers.v6, icmp[0], icmp[1])) {
+    const uint32_t reported = headers.v6 ? load_be32(icmp + 4) : load_be16(icmp + 6);
+    const Hop* hop = links_.hop_to(server->spec.address);
+    // Nothing new, or not to be true.
+    if (reported < (headers.v6 ? kMtuMinV6 : kMtuMinV4) || reported >= hop->mtu) return true;
+    for (RealServer* same : by_address_[server->spec.address.folded()]) {
+      if (same->spec.address != server->spec.address) continue;
+      same->path_mtu = reported;
+      same->path_mtu_until = now + kPathMtuLifetime;
+    }
+  }
+  const bool gue = quoted.tuple.protocol == kUdp;
+  const uint32_t offset =
+      headers.transport + kIcmpHeader + quoted.transport + (gue ? kGueHeaders : 0);
+  if (offset < headers.size) relay_inside(packet, headers, offset, *server, now);
+  return true;
+}
+
+// Tells the client whose packet was in the tunnel, if enough of it has come back.
+void Director::relay_inside(const Packet& packet, const Headers& headers, uint32_t offset,
+                            const RealServer& server, Instant now) {
+  const std::span<const uint8_t> inside(packet.data + offset, headers.size - offset);
+  Headers inner;
+  if (!parse_quoted(inside, inner) || !lookup_.is_virtual(inner.tuple.destination)) return;
+  const uint8_t type = packet.data[headers.transport];
+  const uint8_t code = packet.data[headers.transport + 1];
+  if (is_too_big(headers.v6, type, code)) {
+    const uint32_t mtu = Transmitter::inner_mtu(server, *links_.hop_to(server.spec.address), now);
+    if (!inner.dont_fragment || mtu < (inner.v6 ? kMtuMinV6 : kMtuMinV4)) return;
+    answers_.relay(inside, inner, inner.v6 ? kPacketTooBigV6 : kUnreachable,
+                   inner.v6 ? 0 : kFragmentationNeeded, mtu, now);
+    return;
+  }
+  if (inner.v6 == headers.v6) {
+    answers_.relay(inside, inner, type, code, 0, now);
+    return;
+  }
+  // The families' own words for "too many hops" and "the host cannot be reached".
+  const bool expired = type == (headers.v6 ? kTimeExceededV6 : kTimeExceeded);
+  if (inner.v6) {
+    answers_.relay(inside, inner, expired ? kTimeExceededV6 : kUnreachableV6, expired ? 0 : 3, 0,
+                   now);
+  } else {
+    answers_.relay(inside, inner, expired ? kTimeExceeded : kUnreachable, expired ? 0 : 1, 0, now);
+  }
+}
+
+}  // namespace shunt::l4

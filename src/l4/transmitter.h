@@ -1,0 +1,46 @@
+// The way of a packet once it is decided whose it is: next hop, hop count, MTU, the method's
+// rewriting, and out. Knows no connections. One worker's.
+#pragma once
+
+#include <memory>
+
+#include "core/instant.h"
+#include "l4/answers.h"
+#include "l4/packet.h"
+#include "l4/port.h"
+#include "l4/service.h"
+
+namespace shunt::l4 {
+
+class Transmitter {
+ public:
+  Transmitter(Links& links, Output& output, Answers& answers);
+
+  // A client's packet to its server at `port`, by the server's method. With `error` it is an ICMP
+  // error, and what it quotes is translated too. kNone: it has left; otherwise its sender has been
+  // told what there is to tell.
+  Drop to_server(Packet& packet, Headers& headers, RealServer& server, uint16_t port, bool error,
+                 Instant now);
+  // A server's packet (NAT) to its client, as from the virtual address.
+  Drop to_client(Packet& packet, Headers& headers, const IpAddress& address, uint16_t port,
+                 bool error, Instant now);
+
+  // The largest packet that fits into the server's tunnel, given what the hop takes.
+  static uint32_t inner_mtu(const RealServer& server, const Hop& hop, Instant now);
+
+ private:
+  // Tells the sender where hops or size do not allow the packet on.
+  Drop admit(const Packet& packet, const Headers& headers, uint32_t mtu, bool from_client,
+             bool may_split, Instant now);
+  Drop tunnel(Packet& packet, const Headers& headers, RealServer& server, const Hop& hop,
+              Instant now);
+  void send(Packet& packet, bool v6, const Hop& hop, uint32_t mtu);
+
+  Links& links_;
+  Output& output_;
+  Answers& answers_;
+  std::unique_ptr<uint8_t[]> segment_;   // For pieces of a large packet…
+  std::unique_ptr<uint8_t[]> fragment_;  // …and of those.
+};
+
+}  // namespace shunt::l4

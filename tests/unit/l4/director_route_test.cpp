@@ -1,0 +1,340 @@
+// DR, TUN, the local node, and services that mix methods, families and ports.
+#include <boost/test/unit_test.hpp>
+
+#include "unit/l4/world.h"
+
+namespace shunt::l4::test {
+namespace {
+
+struct Row {
+  const char* description;
+  bool v6;       // The service.
+  bool tunnel6;  // The server, for tunnels.
+  RealServerSpec server;
+  Bytes packet;
+  const char* result;
+};
+
+void check(const Row& row, Method method) {
+  World world;
+  RealServerSpec server = row.server;
+  if (server.address == IpAddress{})
+    server.address = *IpAddress::parse(row.tunnel6 ? "2001:db8:2::1" : "10.1.0.1");
+  add_default(world, method, row.v6, {}, server);
+  BOOST_TEST(world.in(row.packet) == row.result, row.description);
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(director_route)
+
+BOOST_AUTO_TEST_CASE(direct) {
+  const Row rows[] = {
+      {"only the hop count changes",
+       false,
+       false,
+       {},
+       Build::tcp(kClient, kVirtual),
+       "192.0.2.7:1000 > 198.51.100.1:80 tcp S ttl 63 @a"},
+      {"the port stays, whatever the server's",
+       false,
+       false,
+       {.port = 8080},
+       Build::tcp(kClient, kVirtual),
+       "192.0.2.7:1000 > 198.51.100.1:80 tcp S ttl 63 @a"},
+      {"UDP",
+       false,
+       false,
+       {},
+       Build::udp(kClient, kVirtual),
+       "192.0.2.7:1000 > 198.51.100.1:80 udp data 4 ttl 63 @a"},
+      {"IPv6",
+       true,
+       true,
+       {},
+       Build::tcp(kClient6, kVirtual6),
+       "[2001:db8::7]:1000 > [2001:db8:1::1]:80 tcp S ttl 63 @a"},
+      {"too large",
+       false,
+       false,
+       {},
+       Build::udp(kClient, kVirtual).payload(1473).df(),
+       "198.51.100.1 > 192.0.2.7 icmp 3/4 rest 1500 {192.0.2.7:1000 > 198.51.100.1:80 udp data "
+       "1473 "
+       "ttl 64 df} ttl 64 @gw | !too_big"},
+      {"no hops left",
+       false,
+       false,
+       {},
+       Build::udp(kClient, kVirtual).ttl(1),
+       "198.51.100.1 > 192.0.2.7 icmp 11/0 {192.0.2.7:1000 > 198.51.100.1:80 udp data 4 ttl 1} ttl "
+       "64 @gw | !time_exceeded"},
+      {"IPv6 to an IPv4 server", true, false, {}, Build::tcp(kClient6, kVirtual6), "!unreachable"},
+  };
+  for (const Row& row : rows) check(row, Method::kDirect);
+}
+
+BOOST_AUTO_TEST_CASE(tunnels) {
+  const RealServerSpec gue{.tunnel = TunnelKind::kGue};
+  const Row rows[] = {
+      {"IPv4 in IPv4",
+       false,
+       false,
+       {},
+       Build::tcp(kClient, kVirtual),
+       "10.1.0.254 > 10.1.0.1 ip4 {192.0.2.7:1000 > 198.51.100.1:80 tcp S ttl 63} ttl 63 @a"},
+      {"IPv6 in IPv6",
+       true,
+       true,
+       {},
+       Build::tcp(kClient6, kVirtual6),
+       "2001:db8:2::fe > 2001:db8:2::1 ip41 {[2001:db8::7]:1000 > [2001:db8:1::1]:80 tcp S ttl 63} "
+       "ttl 63 @a"},
+      {"IPv4 in IPv6",
+       false,
+       true,
+       {},
+       Build::tcp(kClient, kVirtual),
+       "2001:db8:2::fe > 2001:db8:2::1 ip4 {192.0.2.7:1000 > 198.51.100.1:80 tcp S ttl 63} ttl 63 "
+       "@a"},
+      {"IPv6 in IPv4",
+       true,
+       false,
+       {},
+       Build::udp(kClient6, kVirtual6),
+       "10.1.0.254 > 10.1.0.1 ip41 {[2001:db8::7]:1000 > [2001:db8:1::1]:80 udp data 4 ttl 63} ttl "
+       "63 "
+       "df @a"},
+      {"DF comes from inside",
+       false,
+       false,
+       {},
+       Build::tcp(kClient, kVirtual).df(),
+       "10.1.0.254 > 10.1.0.1 ip4 {192.0.2.7:1000 > 198.51.100.1:80 tcp S ttl 63 df} ttl 63 df @a"},
+      {"hops come from inside",
+       false,
+       false,
+       {},
+       Build::tcp(kClient, kVirtual).ttl(5),
+       "10.1.0.254 > 10.1.0.1 ip4 {192.0.2.7:1000 > 198.51.100.1:80 tcp S ttl 4} ttl 4 @a"},
+      {"DSCP and ECT come from inside",
+       false,
+       false,
+       {},
+       Build::tcp(kClient, kVirtual).tos(0xb9),
+       "10.1.0.254 > 10.1.0.1 ip4 {192.0.2.7:1000 > 198.51.100.1:80 tcp S ttl 63 tos 185} ttl 63 "
+       "tos "
+       "185 @a"},
+      {"a congestion mark becomes ECT(0) outside",
+       false,
+       false,
+       {},
+       Build::tcp(kClient, kVirtual).tos(0xbb),
+       "10.1.0.254 > 10.1.0.1 ip4 {192.0.2.7:1000 > 198.51.100.1:80 tcp S ttl 63 tos 187} ttl 63 "
+       "tos "
+       "186 @a"},
+      {"traffic class from IPv6 to IPv4",
+       true,
+       false,
+       {},
+       Build::tcp(kClient6, kVirtual6).tos(0x29),
+       "10.1.0.254 > 10.1.0.1 ip41 {[2001:db8::7]:1000 > [2001:db8:1::1]:80 tcp S ttl 63 tos 41} "
+       "ttl "
+       "63 tos 41 df @a"},
+      {"traffic class from IPv4 to IPv6",
+       false,
+       true,
+       {},
+       Build::tcp(kClient, kVirtual).tos(0x2b),
+       "2001:db8:2::fe > 2001:db8:2::1 ip4 {192.0.2.7:1000 > 198.51.100.1:80 tcp S ttl 63 tos 43} "
+       "ttl "
+       "63 tos 42 @a"},
+      {"exactly what fits",
+       false,
+       false,
+       {},
+       Build::udp(kClient, kVirtual).payload(1452).df(),
+       "10.1.0.254 > 10.1.0.1 ip4 {192.0.2.7:1000 > 198.51.100.1:80 udp data 1452 ttl 63 df} ttl "
+       "63 df "
+       "@a"},
+      {"more, with DF",
+       false,
+       false,
+       {},
+       Build::udp(kClient, kVirtual).payload(1453).df(),
+       "198.51.100.1 > 192.0.2.7 icmp 3/4 rest 1480 {192.0.2.7:1000 > 198.51.100.1:80 udp data "
+       "1453 "
+       "ttl 64 df} ttl 64 @gw | !too_big"},
+      {"more, IPv6",
+       true,
+       true,
+       {},
+       Build::udp(kClient6, kVirtual6).payload(1413),
+       "2001:db8:1::1 > 2001:db8::7 icmp6 2/0 rest 1460 {[2001:db8::7]:1000 > [2001:db8:1::1]:80 "
+       "udp "
+       "data 1413 ttl 64} ttl 64 @gw | !too_big"},
+      {"more than fits in GUE", false, false, gue, Build::udp(kClient, kVirtual).payload(1441).df(),
+       "198.51.100.1 > 192.0.2.7 icmp 3/4 rest 1468 {192.0.2.7:1000 > 198.51.100.1:80 udp data "
+       "1441 "
+       "ttl 64 df} ttl 64 @gw | !too_big"},
+      {"UDP without a checksum inside",
+       false,
+       false,
+       {},
+       Build::udp(kClient, kVirtual).no_checksum(),
+       "10.1.0.254 > 10.1.0.1 ip4 {192.0.2.7:1000 > 198.51.100.1:80 udp NO-SUM data 4 ttl 63} ttl "
+       "63 "
+       "@a"},
+  };
+  for (const Row& row : rows) check(row, Method::kTunnel);
+}
+
+// GUE's source port is the flow's; the rest of the line is fixed.
+BOOST_AUTO_TEST_CASE(gue) {
+  struct Case {
+    const char* description;
+    bool v6;
+    bool tunnel6;
+    bool checksum;
+    Bytes packet;
+    const char* begins;
+    const char* ends;
+  };
+  const Case cases[] = {
+      {"IPv4 in IPv4", false, false, false, Build::tcp(kClient, kVirtual), "10.1.0.254:",
+       " > 10.1.0.1:6080 udp NO-SUM gue 262144 {192.0.2.7:1000 > 198.51.100.1:80 tcp S ttl 63} ttl "
+       "63 "
+       "@a"},
+      {"with a checksum", false, false, true, Build::tcp(kClient, kVirtual), "10.1.0.254:",
+       " > 10.1.0.1:6080 udp gue 262144 {192.0.2.7:1000 > 198.51.100.1:80 tcp S ttl 63} ttl 63 @a"},
+      {"IPv6 in IPv6 always has one", true, true, false, Build::tcp(kClient6, kVirtual6),
+       "[2001:db8:2::fe]:",
+       " > [2001:db8:2::1]:6080 udp gue 2686976 {[2001:db8::7]:1000 > [2001:db8:1::1]:80 tcp S ttl "
+       "63} "
+       "ttl 63 @a"},
+      {"IPv4 in IPv6", false, true, false, Build::udp(kClient, kVirtual), "[2001:db8:2::fe]:",
+       " > [2001:db8:2::1]:6080 udp gue 262144 {192.0.2.7:1000 > 198.51.100.1:80 udp data 4 ttl "
+       "63} "
+       "ttl 63 @a"},
+  };
+  for (const Case& row : cases) {
+    World world;
+    RealServerSpec server{.tunnel = TunnelKind::kGue, .tunnel_checksum = row.checksum};
+    server.address = *IpAddress::parse(row.tunnel6 ? "2001:db8:2::1" : "10.1.0.1");
+    add_default(world, Method::kTunnel, row.v6, {}, server);
+    const std::string line = world.in(row.packet);
+    BOOST_TEST(line.starts_with(row.begins), row.description << ": " << line);
+    BOOST_TEST(line.ends_with(row.ends), row.description << ": " << line);
+    BOOST_TEST(world.in(row.packet) == line, "the same flow has the same port");
+  }
+}
+
+// Without path MTU discovery the tunnel's packet is fragmented instead.
+BOOST_AUTO_TEST_CASE(tunnel_without_path_mtu_discovery) {
+  World world;
+  ServiceSpec spec;
+  spec.path_mtu_discovery = false;
+  add_default(world, Method::kTunnel, false, spec);
+  world.in(Build::udp(kClient, kVirtual).payload(1472).df());
+  BOOST_REQUIRE(world.out.size() == 2u);
+  BOOST_TEST(describe(world.out[1]) == "10.1.0.254 > 10.1.0.1 proto 4 data 20 ttl 63 frag 1480");
+  BOOST_TEST(world.out[0].size() == 1500u);
+}
+
+// What the hardware would cut for the link is cut here: it knows nothing of the tunnel.
+BOOST_AUTO_TEST_CASE(large_segments_in_a_tunnel) {
+  World world;
+  add_default(world, Method::kTunnel);
+  const Bytes large =
+      Build::tcp(kClient, kVirtual, "SPA").payload(3500).df().sequence(100, 7).partial_sum();
+  world.in(large, {.partial = true, .start = 20, .offset = 16, .segment_size = 1400});
+  BOOST_REQUIRE(world.out.size() == 3u);
+  const char* inside[] = {"tcp SA data 1400 ttl 63 df", "tcp SA data 1400 ttl 63 df",
+                          "tcp SPA data 700 ttl 63 df"};
+  Bytes whole;
+  for (size_t i = 0; i < 3; ++i) {
+    BOOST_TEST(describe(world.out[i]) ==
+               "10.1.0.254 > 10.1.0.1 ip4 {192.0.2.7:1000 > 198.51.100.1:80 " +
+                   std::string(inside[i]) + "} ttl 63 df");
+    const Bytes inner(world.out[i].begin() + 20, world.out[i].end());
+    BOOST_TEST(inner[27] == (100 + whole.size()) % 256);
+    const Bytes data = payload_of(inner);
+    whole.insert(whole.end(), data.begin(), data.end());
+  }
+  BOOST_TEST((whole == payload_of(large)));
+}
+
+BOOST_AUTO_TEST_CASE(local_node) {
+  World world;
+  add_default(world, Method::kLocal);
+  BOOST_TEST(world.in(Build::tcp(kClient, kVirtual).ttl(1)) ==
+             "192.0.2.7:1000 > 198.51.100.1:80 tcp S ttl 1 @local");
+}
+
+// Each server its own method, in one service under one scheduler; newest first, as rr has it.
+BOOST_AUTO_TEST_CASE(mixed_methods) {
+  World world;
+  Service& service = world.add(kVirtual, kUdp, {.scheduler = "rr"});
+  world.server(service, "a", {.port = 8080});
+  world.server(service, "b", {.method = Method::kDirect});
+  world.server(service, "c", {.method = Method::kTunnel});
+  world.server(service, "d", {.method = Method::kLocal});
+  const char* lines[] = {
+      "192.0.2.7:1 > 198.51.100.1:80 udp data 4 ttl 64 @local",
+      "10.1.0.254 > 10.1.0.3 ip4 {192.0.2.7:2 > 198.51.100.1:80 udp data 4 ttl 63} ttl 63 @c",
+      "192.0.2.7:3 > 198.51.100.1:80 udp data 4 ttl 63 @b",
+      "192.0.2.7:4 > 10.1.0.1:8080 udp data 4 ttl 63 @a",
+  };
+  for (int i = 0; i < 4; ++i)
+    BOOST_TEST(world.in(Build::udp("192.0.2.7:" + std::to_string(i + 1), kVirtual)) == lines[i]);
+  // And each connection stays with its server.
+  for (int i = 3; i >= 0; --i)
+    BOOST_TEST(world.in(Build::udp("192.0.2.7:" + std::to_string(i + 1), kVirtual)) == lines[i]);
+}
+
+BOOST_AUTO_TEST_CASE(ports_and_groups) {
+  World world;
+  const auto any = [](std::string_view address, uint16_t first, uint16_t last, uint8_t protocol) {
+    return VirtualRange{
+        .addresses = *Cidr::parse(address), .first = first, .last = last, .protocol = protocol};
+  };
+  ServiceSpec all{.name = "all", .ranges = {any("198.51.100.1", 0, 65535, kUdp)}};
+  ServiceSpec range{.name = "range", .ranges = {any("198.51.100.1", 5000, 5010, 0)}};
+  ServiceSpec web{
+      .name = "web",
+      .ranges = {any("198.51.100.1", 80, 80, kTcp), any("198.51.100.1", 443, 443, kTcp)},
+      .group = true};
+  ServiceSpec net{.name = "net", .ranges = {any("203.0.113.0/24", 53, 53, kUdp)}, .group = true};
+  world.server(world.add(all), "a");
+  world.server(world.add(range), "b", {.port = 9000});
+  world.server(world.add(web), "c");
+  world.server(world.add(net), "d");
+  struct Case {
+    const char* description;
+    Bytes packet;
+    const char* result;
+  };
+  const Case cases[] = {
+      {"any port", Build::udp(kClient, "198.51.100.1:7"),
+       "192.0.2.7:1000 > 10.1.0.1:7 udp data 4 ttl 63 @a"},
+      {"a range is narrower than all", Build::udp(kClient, "198.51.100.1:5000"),
+       "192.0.2.7:1000 > 10.1.0.2:9000 udp data 4 ttl 63 @b"},
+      {"the end of the range", Build::tcp(kClient, "198.51.100.1:5010"),
+       "192.0.2.7:1000 > 10.1.0.2:9000 tcp S ttl 63 @b"},
+      {"behind it", Build::udp(kClient, "198.51.100.1:5011"),
+       "192.0.2.7:1000 > 10.1.0.1:5011 udp data 4 ttl 63 @a"},
+      {"a group's first port", Build::tcp(kClient, "198.51.100.1:80"),
+       "192.0.2.7:1000 > 10.1.0.3:80 tcp S ttl 63 @c"},
+      {"a group's second port", Build::tcp(kClient, "198.51.100.1:443"),
+       "192.0.2.7:1000 > 10.1.0.3:443 tcp S ttl 63 @c"},
+      {"a network", Build::udp(kClient, "203.0.113.200:53"),
+       "192.0.2.7:1000 > 10.1.0.4:53 udp data 4 ttl 63 @d"},
+      {"another protocol of the port", Build::tcp("192.0.2.8:1", "198.51.100.1:7"),
+       "198.51.100.1:7 > 192.0.2.8:1 tcp RA ttl 64 @gw | !no_service"},
+  };
+  for (const Case& row : cases) BOOST_TEST(world.in(row.packet) == row.result, row.description);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace shunt::l4::test
