@@ -61,7 +61,7 @@ std::expected<ListenSockets::Plan, std::vector<Error>> ListenSockets::plan(
     for (const SocketAddress& address : listener.bind) {
       const auto found = std::ranges::find(books_, address, &Open::address);
       if (found == books_.end()) {
-        auto opened = open(address, listener.name);
+        auto opened = open(address, listener);
         if (!opened) {
           errors.push_back(opened.error());
           continue;
@@ -112,14 +112,15 @@ std::vector<Error> ListenSockets::find_foreign(const config::Config& config) con
   return errors;
 }
 
-std::expected<ListenSockets::Open, Error> ListenSockets::open(const SocketAddress& address,
-                                                              const std::string& listener) const {
-  Open result{.address = address, .listener = listener};
+std::expected<ListenSockets::Open, Error> ListenSockets::open(
+    const SocketAddress& address, const config::Listener& listener) const {
+  Open result{.address = address, .listener = listener.name};
+  const io::ListenOptions options{.unix_mode = listener.unix_mode};
   for (uint32_t i = 0; i < workers_; ++i) {
     // A unix socket has one accept queue, whose descriptor all workers share.
     const bool duplicate = address.family() == AF_UNIX && i > 0;
     const Result<io::Fd> fd =
-        duplicate ? duplicate_of(result.fds.front(), address) : io::open_listener(address, {});
+        duplicate ? duplicate_of(result.fds.front(), address) : io::open_listener(address, options);
     if (!fd) {
       close_all(result.fds);
       if (duplicate) remove_file(address);

@@ -74,7 +74,8 @@ class ListenSockets {
 
  private:
   std::vector<Error> find_foreign(const config::Config& config) const;
-  std::expected<Open, Error> open(const SocketAddress& address, const std::string& listener) const;
+  std::expected<Open, Error> open(const SocketAddress& address,
+                                  const config::Listener& listener) const;
 
   const uint32_t workers_;
   std::vector<Open> books_;

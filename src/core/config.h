@@ -43,6 +43,11 @@ struct Listener {
   Place place;
   std::string name;
   std::vector<SocketAddress> bind;
+  // Of the files of unix sockets in bind; nothing: as the process's umask leaves it.
+  std::optional<uint32_t> unix_mode;
+  bool proxy_protocol = false;  // Connections begin with a PROXY header…
+  std::vector<Cidr>
+      proxy_protocol_from;        // …which only these may send (and who uses a unix socket).
   Duration header_timeout = 10s;  // From the first byte of a request head to its end.
   Duration body_timeout = 30s;    // Longest pause between two reads of a request body.
   Duration send_timeout = 30s;    // Longest pause in which the client takes no byte of an answer.
@@ -153,8 +158,9 @@ struct Pool {
   // Unset: the scheduler's own (source for sh and mh, path for the rest).
   std::optional<LocalityKey> key;
   HostHeader host_header = HostHeader::kPass;
-  std::string host;       // For kFixed.
-  bool forwarded = true;  // Add X-Forwarded-For/-Proto/-Host, Forwarded and Via.
+  std::string host;        // For kFixed.
+  uint8_t send_proxy = 0;  // Version of the PROXY header for its servers; 0: none.
+  bool forwarded = true;   // Add X-Forwarded-For/-Proto/-Host, Forwarded and Via.
   Duration connect_timeout = 2s;
   Duration response_timeout = 60s;  // From the request sent to the first byte of the answer.
   Duration server_timeout =

@@ -31,6 +31,8 @@ constexpr Key kListener[] = {
     {"header_max"},
     {"header_count_max"},
     {"proxy_protocol"},
+    {"proxy_protocol_from"},
+    {"unix_mode"},
     {"tls", kPlanned},
 };
 constexpr Key kRule[] = {
@@ -52,6 +54,7 @@ constexpr Key kPool[] = {
     {"key"},
     {"host_header"},
     {"forwarded"},
+    {"send_proxy"},
     {"connect_timeout"},
     {"response_timeout"},
     {"server_timeout"},

@@ -1,6 +1,7 @@
 // Reads [global] and [[listener]].
 // Owned by one load, on the thread that loads.
 #include <algorithm>
+#include <charconv>
 
 #include "core/config_load_parts.h"
 
@@ -61,6 +62,45 @@ void load_bind(Loading& loading, TableReader& reader, Listener& listener, Listen
                     "add bind = \"0.0.0.0:80\", or a list of addresses");
 }
 
+// Whoever may send a PROXY header says who the client is: that must not be anybody.
+void load_proxy_protocol(Loading& loading, TableReader& reader, Listener& listener) {
+  const size_t errors = loading.diagnostics.error_count();
+  reader.boolean("proxy_protocol", listener.proxy_protocol);
+  for (const Text& text : reader.strings("proxy_protocol_from")) {
+    const Result<Cidr> network = Cidr::parse(text.value);
+    if (network) {
+      listener.proxy_protocol_from.push_back(*network);
+    } else {
+      loading.diagnostics.error(text.place, network.error().text);
+    }
+  }
+  if (errors != loading.diagnostics.error_count()) return;
+  if (reader.has("proxy_protocol_from") && !listener.proxy_protocol)
+    loading.diagnostics.error(reader.place_of("proxy_protocol_from"),
+                              "\"proxy_protocol_from\" needs \"proxy_protocol\" = true");
+  const bool by_ip = std::ranges::any_of(listener.bind, &SocketAddress::is_ip);
+  if (listener.proxy_protocol && by_ip && listener.proxy_protocol_from.empty())
+    loading.diagnostics.error(
+        reader.place_of("proxy_protocol"),
+        "\"proxy_protocol\" = true needs \"proxy_protocol_from\": who may say "
+        "whose a connection is",
+        "add proxy_protocol_from = [\"10.0.0.0/8\"], the addresses of the proxies");
+}
+
+// As chmod takes it: "0660".
+void load_unix_mode(Loading& loading, TableReader& reader, Listener& listener) {
+  constexpr uint32_t kModeMax = 0777;
+  const auto text = reader.text("unix_mode");
+  if (!text) return;
+  uint32_t mode = 0;
+  const char* end = text->value.data() + text->value.size();
+  const auto [read, error] = std::from_chars(text->value.data(), end, mode, 8);
+  if (error != std::errc() || read != end || mode > kModeMax)
+    return loading.diagnostics.error(text->place,
+                                     "\"unix_mode\" must be an octal mode, \"0600\" to \"0777\"");
+  listener.unix_mode = mode;
+}
+
 }  // namespace
 
 void load_global(Loading& loading, const toml::table& table) {
@@ -98,10 +138,8 @@ void load_listener(Loading& loading, const toml::table& table) {
 
   Protocol protocol = Protocol::kHttp;
   reader.choice("protocol", protocol, kProtocols);
-  bool proxy_protocol = false;
-  if (reader.boolean("proxy_protocol", proxy_protocol) && proxy_protocol)
-    loading.diagnostics.error(reader.place_of("proxy_protocol"),
-                              "\"proxy_protocol\" = true is not available in this version");
+  load_proxy_protocol(loading, reader, listener);
+  load_unix_mode(loading, reader, listener);
 
   reader.duration("header_timeout", listener.header_timeout, kTimeoutMin, kTimeoutMax);
   reader.duration("body_timeout", listener.body_timeout, kTimeoutMin, kTimeoutMax);

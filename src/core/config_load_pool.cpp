@@ -171,6 +171,7 @@ void load_pool(Loading& loading, std::string_view name, const toml::table& table
   read_key(loading, reader, pool);
   read_host_header(loading, reader, pool);
   reader.boolean("forwarded", pool.forwarded);
+  reader.integer("send_proxy", pool.send_proxy, 0, 2);
   reader.duration("connect_timeout", pool.connect_timeout, kTimeoutMin, kTimeoutMax);
   reader.duration("response_timeout", pool.response_timeout, kTimeoutMin, kTimeoutMax);
   reader.duration("server_timeout", pool.server_timeout, kTimeoutMin, kTimeoutMax);

@@ -14,6 +14,8 @@ namespace shunt {
   X(kDone, "done", 0, "")                                                                                          \
   X(kLocal, "local", 0, "")                                                                                        \
   X(kBadRequest, "bad_request", 400, "The request is malformed.")                                                  \
+  X(kBadProxyHeader, "bad_proxy_header", 400, "The connection did not begin with a valid PROXY header.")           \
+  X(kProxySource, "proxy_source", 403, "This listener takes connections from its proxies only.")                   \
   X(kRequestHeaderTimeout, "request_header_timeout", 408, "The request head did not arrive in time.")              \
   X(kRequestBodyTimeout, "request_body_timeout", 408, "The request body did not arrive in time.")                  \
   X(kClientClosed, "client_closed", 0, "The client closed the connection before the end of the answer.")           \

@@ -122,6 +122,13 @@ Result<Fd> open_listener(const SocketAddress& address, const ListenOptions& opti
   set_options(socket.get(), address, options.share_port);
   if (::bind(socket.get(), address.data(), address.size()) != 0)
     return std::unexpected(explain_listen_error("bind", address, errno));
+  // Before anybody can connect.
+  const std::string path = address.family() == AF_UNIX ? unix_path(address) : std::string();
+  if (options.unix_mode && !path.empty() && ::chmod(path.c_str(), *options.unix_mode) != 0) {
+    const int error = errno;
+    ::unlink(path.c_str());
+    return std::unexpected(explain_listen_error("chmod", address, error));
+  }
   if (::listen(socket.get(), options.backlog) != 0)
     return std::unexpected(explain_listen_error("listen", address, errno));
   return socket.release();

@@ -2,6 +2,9 @@
 // the caller's, and workers only accept on them.
 #pragma once
 
+#include <cstdint>
+#include <optional>
+
 #include "core/address.h"
 #include "core/result.h"
 #include "io/io.h"
@@ -13,6 +16,7 @@ struct ListenOptions {
   // SO_REUSEPORT, so that each worker has a socket and an accept queue of its own. TCP only: a unix
   // socket is opened once and its descriptor duplicated for each worker.
   bool share_port = true;
+  std::optional<uint32_t> unix_mode = {};  // Of a unix socket's file; nothing: by the umask.
 };
 
 // A non-blocking, close-on-exec socket that listens on `address`; connections inherit TCP_NODELAY.

@@ -57,6 +57,7 @@ class Exchange final : public UpstreamConnection::User, public BodyRelay::Owner 
   enum class Half : uint8_t { kOpen, kBody, kDone, kFailed };
 
   // UpstreamConnection::User
+  std::string_view preamble(std::span<char> room) override;
   void on_connected(int32_t result) override;
   void on_response_bytes() override;
   void on_response_end(int32_t result) override;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "io/proxy_protocol.h"
 #include "proxy/exchange.h"
 #include "proxy/session.h"
 
@@ -48,7 +49,8 @@ void Exchange::try_server(const RequestHead* head) {
     if (attempts_++ > 0) context_.metrics.retries.add();
     // What cannot be sent a second time must not meet a connection that the server has just closed.
     const bool probe = !is_idempotent(method_) || !replayable_;
-    if (!fresh_only_) {
+    // A connection with a PROXY header is its client's.
+    if (!fresh_only_ && pool_config().send_proxy == 0) {
       connection_ = context_.upstreams->take(*server_, idle_limits(pool_config()), probe, *this);
       if (connection_ != nullptr) {
         note_assignment();
@@ -102,6 +104,14 @@ void Exchange::drop_connection() {
 void Exchange::give_up_server() {
   if (server_ == nullptr) return;
   pool_->servers->unbind(*std::exchange(server_, nullptr), sched::Counted::kActive);
+}
+
+std::string_view Exchange::preamble(std::span<char> room) {
+  const int version = pool_config().send_proxy;
+  if (version == 0) return {};
+  const size_t size =
+      io::write_proxy_header(version, session_.client(), session_.destination(), room);
+  return {room.data(), size};
 }
 
 void Exchange::on_connected(int32_t result) {

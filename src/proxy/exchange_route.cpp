@@ -74,7 +74,7 @@ void Exchange::route(const RequestHead& head) {
   if (rule_->pool == config::kNone) return respond(*rule_);
   pool_ = &snapshot.pools[rule_->pool];
   if (pool_->key.kind == config::LocalityKey::Kind::kDestination && pool_->key_needed) {
-    view.destination = context_.io.local_address(session_.stream().fd()).ip();
+    view.destination = session_.destination().ip();
   }
   flow_ = flow_of(*pool_, view, context_.io.now());
   try_server(&head);

@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "io/proxy_protocol.h"
+
 namespace shunt::proxy {
 namespace {
 
@@ -31,12 +33,24 @@ Session::~Session() {
 }
 
 void Session::start() {
-  client_ = context_.io.peer_address(stream_.fd());
+  set_client(context_.io.peer_address(stream_.fd()));
+  set_deadline(context_.io.now() + listener_.config.header_timeout);
+  if (!listener_.config.proxy_protocol) return read_more();
+  if (!may_send_preface())
+    return refuse(Reason::kProxySource, {403, "the source is not in proxy_protocol_from"});
+  phase_ = Phase::kPreface;
+  stream_.poll(context_.io, ready_, POLLIN | POLLRDHUP);
+}
+
+void Session::set_client(const SocketAddress& client) {
+  client_ = client;
   const std::string text = client_.is_ip() ? client_.ip().to_string() : "unknown";
   client_ip_size_ = static_cast<uint8_t>(std::min(text.size(), client_ip_.size()));
   std::copy_n(text.data(), client_ip_size_, client_ip_.data());
-  set_deadline(context_.io.now() + listener_.config.header_timeout);
-  read_more();
+}
+
+SocketAddress Session::destination() const {
+  return told_destination_ ? *told_destination_ : context_.io.local_address(stream_.fd());
 }
 
 HeadLimits Session::head_limits() const {
@@ -56,11 +70,61 @@ void Session::set_deadline(Instant deadline) {
 
 void Session::enter(Phase target) {
   const bool allowed = target == Phase::kTerminating || target == Phase::kLingering ||
+                       (phase_ == Phase::kPreface && target != Phase::kPreface) ||
                        (phase_ == Phase::kReading && target == Phase::kExchange) ||
                        (phase_ == Phase::kExchange && target == Phase::kReading);
   SHUNT_ASSERT(allowed);
   SHUNT_ASSERT(phase_ != Phase::kTerminating);
   phase_ = target;
+}
+
+// --- The PROXY header ---
+
+// Whoever may use a unix socket has been let in by its mode.
+bool Session::may_send_preface() const {
+  if (!client_.is_ip()) return true;
+  return std::ranges::any_of(listener_.config.proxy_protocol_from, [this](const Cidr& network) {
+    return network.contains(client_.ip());
+  });
+}
+
+// Takes the header out of the socket, and no byte behind it: what follows may not be for us to read
+// in clear.
+void Session::read_preface() {
+  const std::span<char> room = context_.body_scratch;
+  while (phase_ == Phase::kPreface) {
+    const std::string_view before = input_.view();
+    std::ranges::copy(before, room.begin());
+    const int64_t peeked = context_.io.recv_now(stream_.fd(), room.data() + before.size(),
+                                                io::kProxyHeaderMax - before.size(), true);
+    if (peeked == -EAGAIN) return stream_.poll(context_.io, ready_, POLLIN | POLLRDHUP);
+    if (peeked <= 0) return terminate(false);
+    if (!take_preface(room.first(before.size() + static_cast<size_t>(peeked)))) return;
+  }
+}
+
+// `seen` begins with what the input holds already. False if the connection is refused.
+bool Session::take_preface(std::span<char> seen) {
+  const io::ProxyParse parse = io::parse_proxy_header({seen.data(), seen.size()});
+  if (parse.status == io::ProxyParse::Status::kMalformed) {
+    refuse(Reason::kBadProxyHeader, {400, parse.why});
+    return false;
+  }
+  const bool complete = parse.status == io::ProxyParse::Status::kComplete;
+  const size_t new_bytes = (complete ? parse.header.size : seen.size()) - input_.size();
+  const std::span<char> room = input_.room(context_.io, context_.blocks);
+  SHUNT_ASSERT(room.size() >= new_bytes);
+  const int64_t taken = context_.io.recv_now(stream_.fd(), room.data(), new_bytes);
+  if (taken > 0) input_.filled(static_cast<size_t>(taken));
+  if (!complete || taken != static_cast<int64_t>(new_bytes)) return true;
+  input_.release(context_.io, context_.blocks);
+  if (parse.header.told) {
+    set_client(parse.header.told->source);
+    told_destination_ = std::make_unique<SocketAddress>(parse.header.told->destination);
+  }
+  enter(Phase::kReading);
+  read_more();
+  return true;
 }
 
 // --- Receiving ---
@@ -87,6 +151,9 @@ void Session::on_receive(int32_t result) {
     context_.io.release(receive_.buffer);
   }
   switch (phase_) {
+    case Phase::kPreface:
+      SHUNT_ASSERT(false);  // It is polled for.
+      return;
     case Phase::kReading:
       if (result <= 0) return terminate(false);
       input_.adopt(receive_.buffer);
@@ -111,6 +178,7 @@ void Session::on_receive(int32_t result) {
 
 void Session::on_ready(int32_t result) {
   if (phase_ == Phase::kTerminating) return join();
+  if (phase_ == Phase::kPreface) return read_preface();
   if (phase_ == Phase::kLingering) return discard();
   if (phase_ == Phase::kExchange) {
     // Armed by an end of the client's direction, or for the rest of a head that was refused
@@ -236,6 +304,9 @@ void Session::discard() {
 
 void Session::on_timer() {
   switch (phase_) {
+    case Phase::kPreface:
+      return refuse(Reason::kRequestHeaderTimeout,
+                    {408, "the PROXY header did not arrive in time"});
     case Phase::kReading:
       if (input_.empty()) return terminate(false);
       return refuse(Reason::kRequestHeaderTimeout,
@@ -250,7 +321,7 @@ void Session::on_timer() {
 }
 
 void Session::drain() {
-  if (phase_ != Phase::kReading || !input_.empty()) return;
+  if ((phase_ != Phase::kReading && phase_ != Phase::kPreface) || !input_.empty()) return;
   linger(kDrainLingerTime);
 }
 

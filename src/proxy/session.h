@@ -2,6 +2,7 @@
 // order of pipelined requests (the next head is not looked at before the answer to the last is
 // out), and closes. Owned by the service; used on the worker's thread only.
 //
+//   kPreface (a PROXY header, if the listener wants one) ──→ kReading
 //   kReading ──head complete──→ kExchange ──answered──→ kReading … or kLingering → kTerminating →
 //   freed
 //
@@ -65,7 +66,10 @@ class Session : public ListNode<> {
   Input& next_input() { return next_input_; }  // What arrived behind it meanwhile.
   const ListenerState& listener() const { return listener_; }
   ListenerState& listener_state() { return listener_; }  // For the service.
+  // Whose connection it is, and to which address: what a PROXY header told, else what the kernel
+  // says.
   const SocketAddress& client() const { return client_; }
+  SocketAddress destination() const;
   std::string_view client_ip() const { return {client_ip_.data(), client_ip_size_}; }
   bool may_keep_alive() const;  // But for what the request itself says.
   void set_deadline(Instant deadline);
@@ -77,8 +81,12 @@ class Session : public ListNode<> {
   void on_exchange_end(Exchange& exchange, size_t used, Afterwards afterwards);
 
  private:
-  enum class Phase : uint8_t { kReading, kExchange, kLingering, kTerminating };
+  enum class Phase : uint8_t { kPreface, kReading, kExchange, kLingering, kTerminating };
 
+  void set_client(const SocketAddress& client);
+  bool may_send_preface() const;
+  void read_preface();
+  bool take_preface(std::span<char> room);
   void read_more();
   void on_receive(int32_t result);
   void on_ready(int32_t result);
@@ -115,6 +123,7 @@ class Session : public ListNode<> {
   Input input_;
   Input next_input_;
   SocketAddress client_;
+  std::unique_ptr<const SocketAddress> told_destination_;  // By a PROXY header.
   std::array<char, 46> client_ip_;
   uint8_t client_ip_size_ = 0;
 };

@@ -52,6 +52,7 @@ void UpstreamConnection::on_connect(int32_t result) {
   if (state_ == State::kClosing) return close_when_joined();
   SHUNT_ASSERT(state_ == State::kConnecting);
   User* user = user_;
+  if (result == 0 && !send_preamble()) result = -ECONNRESET;
   if (result < 0) {
     pool_.close(*this);
     return user->on_connected(result);
@@ -60,6 +61,15 @@ void UpstreamConnection::on_connect(int32_t result) {
   io::bind<&UpstreamConnection::on_more>(more_, *this);
   receive();
   user->on_connected(0);
+}
+
+// A connection that has not sent anything has room for so little: one that has none is broken.
+bool UpstreamConnection::send_preamble() {
+  const std::string_view bytes = user_->preamble(pool_.context_.head_scratch);
+  if (bytes.empty()) return true;
+  const iovec part{const_cast<char*>(bytes.data()), bytes.size()};
+  const int64_t sent = pool_.context_.io.send_now(stream_.fd(), {&part, 1}, true);
+  return sent == static_cast<int64_t>(bytes.size());
 }
 
 void UpstreamConnection::receive() {

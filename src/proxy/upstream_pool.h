@@ -33,6 +33,9 @@ class UpstreamConnection : public ListNode<>, public ListNode<ByUse> {
   // What an exchange is told. Never called from inside a call of the exchange's own.
   class User {
    public:
+    // What a new connection begins with, in clear and before all else, written into `room`; empty:
+    // nothing. Called right before on_connected(0).
+    virtual std::string_view preamble(std::span<char>) { return {}; }
     virtual void on_connected(
         int32_t result) = 0;               // 0 or a negative errno; then the connection is gone.
     virtual void on_response_bytes() = 0;  // More in input().
@@ -59,6 +62,7 @@ class UpstreamConnection : public ListNode<>, public ListNode<ByUse> {
   friend class UpstreamPool;
 
   void on_connect(int32_t result);
+  bool send_preamble();
   void on_receive(int32_t result);
   void on_more(int32_t result);
   void on_idle_timeout();
@@ -101,7 +105,9 @@ struct IdleLimits {
 };
 
 inline IdleLimits idle_limits(const config::Pool& pool) {
-  return {pool.idle_connections, pool.idle_timeout, pool.idle_age};
+  // A connection with a PROXY header is its client's, and of no use to another.
+  const uint32_t kept = pool.send_proxy == 0 ? pool.idle_connections : 0;
+  return {kept, pool.idle_timeout, pool.idle_age};
 }
 
 // A server that sends more than it was asked for must not answer another client's request with it.

@@ -65,7 +65,9 @@ BOOST_AUTO_TEST_CASE(every_listener_key) {
   const Config config = load_clean(
       std::string(kPoolText) +
       "[[listener]]\nname = \"w\"\nbind = [\"127.0.0.1:80\", \"[::1]:80\", \"unix:@x\"]\n"
-      "protocol = \"http\"\nproxy_protocol = false\nheader_timeout = \"1s\"\n"
+      "protocol = \"http\"\nproxy_protocol = true\nproxy_protocol_from = [\"10.0.0.0/8\", "
+      "\"::1\"]\n"
+      "unix_mode = \"0660\"\nheader_timeout = \"1s\"\n"
       "body_timeout = \"2s\"\nsend_timeout = \"3s\"\nkeep_alive_timeout = \"4s\"\n"
       "keep_alive_requests = 5\nrequest_line_max = \"1KiB\"\nheader_max = \"16KiB\"\n"
       "header_count_max = 7\n");
@@ -74,6 +76,9 @@ BOOST_AUTO_TEST_CASE(every_listener_key) {
   expected.name = "w";
   for (const char* bind : {"127.0.0.1:80", "[::1]:80", "unix:@x"})
     expected.bind.push_back(*SocketAddress::parse(bind));
+  expected.proxy_protocol = true;
+  expected.proxy_protocol_from = {*Cidr::parse("10.0.0.0/8"), *Cidr::parse("::1")};
+  expected.unix_mode = 0660;
   expected.header_timeout = 1s;
   expected.body_timeout = 2s;
   expected.send_timeout = 3s;
