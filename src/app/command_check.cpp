@@ -49,8 +49,7 @@ Outcome check(const CheckCommand& command) {
   Prepared prepared = prepare_file(command.file);
   TestCounts tests;
   if (prepared.good()) warn_of_log_rotation(prepared.config().global, prepared.diagnostics);
-  if (prepared.good())
-    tests = run_config_tests(prepared.config(), *prepared.snapshot->rules, prepared.diagnostics);
+  if (prepared.good()) tests = run_config_tests(*prepared.snapshot, prepared.diagnostics);
 
   Outcome outcome;
   if (!prepared.good()) outcome.code = ExitCode::kWrongInput;

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "app/commands.h"
+#include "app/sample_outcome.h"
 #include "app/snapshot_build.h"
 #include "core/units.h"
 #include "proxy/flow_of.h"
@@ -79,14 +80,37 @@ uint32_t explain_rules(std::string& out, const Prepared& prepared, const rules::
   return matched;
 }
 
-void explain_local(std::string& out, const config::Rule& rule) {
-  if (rule.redirect) {
-    line(out, "answer", fmt::format("redirect {} to {}", rule.redirect->status, rule.redirect->to));
-    return;
+void explain_fields(std::string& out, std::string_view heading,
+                    const std::vector<EditedField>& fields) {
+  for (const EditedField& field : fields) {
+    const std::string text = !field.value ? fmt::format("without {}", field.name)
+                             : field.replaces
+                                 ? fmt::format("{}: {}", field.name, *field.value)
+                                 : fmt::format("{}: {}  (added)", field.name, *field.value);
+    line(out, heading, text);
+    heading = "";
   }
-  line(out, "answer",
-       fmt::format("respond {} with {} of {}", rule.respond->status,
-                   format_size(rule.respond->body.size()), rule.respond->content_type));
+}
+
+void explain_local(std::string& out, const config::Rule& rule, const SampleOutcome& outcome) {
+  if (rule.redirect) {
+    line(out, "answer", fmt::format("redirect {} to {}", outcome.status, outcome.location));
+  } else {
+    line(out, "answer",
+         fmt::format("respond {} with {} of {}", outcome.status, format_size(outcome.body.size()),
+                     rule.respond->content_type));
+  }
+  explain_fields(out, "with", outcome.response_fields);
+}
+
+// What the rule changes of the messages.
+void explain_actions(std::string& out, const SampleRequest& request, const SampleOutcome& outcome) {
+  if (outcome.status != 0)
+    line(out, "answer", fmt::format("{}: the rewritten request is not valid", outcome.status));
+  if (outcome.target != request.raw_target()) line(out, "target", outcome.target);
+  if (outcome.host != request.authority()) line(out, "host", outcome.host);
+  explain_fields(out, "request", outcome.request_fields);
+  explain_fields(out, "response", outcome.response_fields);
 }
 
 void explain_key(std::string& out, const proxy::Pool& pool, const rules::RequestView& view) {
@@ -103,7 +127,9 @@ void explain_key(std::string& out, const proxy::Pool& pool, const rules::Request
                     : fmt::format("{} = {}", kind, text));
 }
 
-void explain_order(std::string& out, const proxy::Pool& pool, const rules::RequestView& view) {
+// Returns the server that would be asked first, or null.
+const sched::ServerSpec* explain_order(std::string& out, const proxy::Pool& pool,
+                                       const rules::RequestView& view) {
   line(out, "scheduler",
        fmt::format("{}, {}", pool.config->scheduler,
                    sched::scheduler_title(pool.config->scheduler)));
@@ -122,6 +148,7 @@ void explain_order(std::string& out, const proxy::Pool& pool, const rules::Reque
          fmt::format("{}. {:<{}}  {:<{}}  weight {}", i + 1, spec.name, name_width,
                      spec.address.to_string(), address_width, spec.weight));
   }
+  return order.empty() ? nullptr : &order.front()->spec;
 }
 
 }  // namespace
@@ -154,21 +181,27 @@ Outcome explain(const ExplainCommand& command) {
     line(out, "answer", "404: no rule matches");
     return outcome;
   }
-  const config::Rule& rule = config.rules[matched];
-  if (rule.pool == config::kNone) {
-    explain_local(out, rule);
-    return outcome;
-  }
-  const uint32_t pool_index = rule.pool;
   Changes changes;
   ServerSets sets;
   const auto snapshot = sets.apply(std::move(prepared), changes);
+  const config::Rule& rule = snapshot->config.rules[matched];
+  const rules::Actions* actions = snapshot->actions[matched].get();
+  if (rule.local()) {
+    explain_local(out, rule,
+                  sample_outcome(snapshot->config, rule, actions, config::kNone, request, nullptr));
+    return outcome;
+  }
+  const uint32_t pool_index = sample_pool(rule, actions, request.view());
   const proxy::Pool& pool = snapshot->pools[pool_index];
+  if (!rule.split.empty())
+    line(out, "split", fmt::format("{} of {} pools", pool.config->name, rule.split.size()));
   line(out, "pool",
        fmt::format("{}, type {}", pool.config->name,
                    kPoolTypes[static_cast<size_t>(pool.config->type)]));
   explain_key(out, pool, request.view());
-  explain_order(out, pool, request.view());
+  const sched::ServerSpec* server = explain_order(out, pool, request.view());
+  explain_actions(out, request,
+                  sample_outcome(snapshot->config, rule, actions, pool_index, request, server));
   return outcome;
 }
 

@@ -4,9 +4,12 @@
 
 #include <fmt/format.h>
 
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "app/sample_outcome.h"
 #include "app/sample_request.h"
 
 namespace shunt::app {
@@ -14,19 +17,25 @@ namespace {
 
 // What the rules made of a request, in the words of `expect`.
 struct Outcome {
-  std::string rule;     // Empty: no rule matched.
-  std::string pool;     // Empty: the answer does not come from a pool.
-  uint32_t status = 0;  // 0: whatever the pool's server answers.
+  std::string rule;  // Empty: no rule matched.
+  std::string pool;  // Empty: the answer does not come from a pool.
+  SampleOutcome messages;
 };
 
-Outcome outcome_of(const config::Config& config, uint32_t index) {
+Outcome outcome_of(const proxy::Snapshot& snapshot, uint32_t index, const SampleRequest& request) {
   constexpr uint32_t kNoRuleStatus = 404;
-  if (index == rules::kNoRule) return {.rule = {}, .pool = {}, .status = kNoRuleStatus};
+  Outcome outcome;
+  if (index == rules::kNoRule) {
+    outcome.messages.status = kNoRuleStatus;
+    return outcome;
+  }
+  const config::Config& config = snapshot.config;
   const config::Rule& rule = config.rules[index];
-  Outcome outcome{.rule = rule.name, .pool = {}, .status = 0};
-  if (rule.pool != config::kNone) outcome.pool = config.pools[rule.pool].name;
-  if (rule.redirect) outcome.status = rule.redirect->status;
-  if (rule.respond) outcome.status = rule.respond->status;
+  const rules::Actions* actions = snapshot.actions[index].get();
+  const uint32_t pool = sample_pool(rule, actions, request.view());
+  outcome.rule = rule.name;
+  if (pool != config::kNone) outcome.pool = config.pools[pool].name;
+  outcome.messages = sample_outcome(config, rule, actions, pool, request, nullptr);
   return outcome;
 }
 
@@ -34,7 +43,35 @@ std::string quoted(const std::string& name, std::string_view none) {
   return name.empty() ? std::string(none) : fmt::format("\"{}\"", name);
 }
 
-std::vector<std::string> differences(const config::Test& test, const Outcome& got) {
+void compare(std::string_view what, const std::optional<std::string>& expected,
+             const std::string& got, std::vector<std::string>& out) {
+  if (expected && *expected != got)
+    out.push_back(fmt::format("expected {} \"{}\", got {}", what, *expected, quoted(got, "none")));
+}
+
+using ExpectedFields = std::vector<std::pair<std::string, std::optional<std::string>>>;
+
+// `received` are the fields before the rule's edits.
+void compare_fields(std::string_view what, const ExpectedFields& expected,
+                    const std::vector<EditedField>& edits, const rules::RequestView* received,
+                    std::vector<std::string>& out) {
+  const auto text = [](const std::optional<std::string>& value) {
+    return value ? fmt::format("\"{}\"", *value) : std::string("none");
+  };
+  for (const auto& [name, value] : expected) {
+    std::optional<std::string> before;
+    if (received != nullptr) {
+      const std::string_view found = received->header(name);
+      if (found.data() != nullptr) before = found;
+    }
+    const auto got = after_edits(edits, name, std::move(before));
+    if (got != value)
+      out.push_back(fmt::format("expected {} {}: {}, got {}", what, name, text(value), text(got)));
+  }
+}
+
+std::vector<std::string> differences(const config::Test& test, const Outcome& got,
+                                     const rules::RequestView& request) {
   std::vector<std::string> out;
   if (test.expect_rule && *test.expect_rule != got.rule)
     out.push_back(fmt::format("expected rule \"{}\", got {}", *test.expect_rule,
@@ -42,16 +79,23 @@ std::vector<std::string> differences(const config::Test& test, const Outcome& go
   if (test.expect_pool && *test.expect_pool != got.pool)
     out.push_back(fmt::format("expected pool \"{}\", got {}", *test.expect_pool,
                               quoted(got.pool, "no pool")));
-  if (test.expect_status && *test.expect_status != got.status)
+  const uint32_t status = got.messages.status;
+  if (test.expect_status && *test.expect_status != status)
     out.push_back(fmt::format("expected status {}, got {}", *test.expect_status,
-                              got.status == 0 ? "that of the server" : std::to_string(got.status)));
+                              status == 0 ? "that of the server" : std::to_string(status)));
+  compare("target", test.expect_target, got.messages.target, out);
+  compare("host", test.expect_host, got.messages.host, out);
+  compare("location", test.expect_location, got.messages.location, out);
+  compare_fields("header", test.expect_headers, got.messages.request_fields, &request, out);
+  compare_fields("response header", test.expect_response_headers, got.messages.response_fields,
+                 nullptr, out);
   return out;
 }
 
 }  // namespace
 
-TestCounts run_config_tests(const config::Config& config, const rules::RuleSet& rules,
-                            Diagnostics& diagnostics) {
+TestCounts run_config_tests(const proxy::Snapshot& snapshot, Diagnostics& diagnostics) {
+  const config::Config& config = snapshot.config;
   TestCounts counts;
   rules::RuleSet::Scratch scratch;
   for (const config::Test& test : config.tests) {
@@ -63,8 +107,9 @@ TestCounts run_config_tests(const config::Config& config, const rules::RuleSet& 
       continue;
     }
     request.arrive_at(config, listener_for(config, request.port()));
-    const Outcome got = outcome_of(config, rules.match(request.view(), scratch));
-    const std::vector<std::string> wrong = differences(test, got);
+    const Outcome got =
+        outcome_of(snapshot, snapshot.rules->match(request.view(), scratch), request);
+    const std::vector<std::string> wrong = differences(test, got, request.view());
     if (wrong.empty()) {
       ++counts.passed;
       continue;

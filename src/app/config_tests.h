@@ -3,9 +3,8 @@
 
 #include <cstddef>
 
-#include "core/config.h"
 #include "core/diagnostics.h"
-#include "rules/rule_set.h"
+#include "proxy/snapshot.h"
 
 namespace shunt::app {
 
@@ -15,7 +14,6 @@ struct TestCounts {
 };
 
 // Each test that fails becomes an error at its place that says what was expected and what came.
-TestCounts run_config_tests(const config::Config& config, const rules::RuleSet& rules,
-                            Diagnostics& diagnostics);
+TestCounts run_config_tests(const proxy::Snapshot& snapshot, Diagnostics& diagnostics);
 
 }  // namespace shunt::app

@@ -51,6 +51,7 @@ Result<void> SampleRequest::parse(std::string_view method, std::string_view url,
     headers_.push_back({name, value});
     if (lower(name) != "host") continue;
     host_ = lower(split_authority(value).first);
+    authority_ = value;
   }
 
   view_ = {};
@@ -83,6 +84,7 @@ Result<void> SampleRequest::parse_url(std::string_view url) {
   const size_t question = std::min(rest.find('?'), rest.size());
   path_ = rest.substr(0, question);
   if (path_.empty()) path_ = "/";
+  has_query_ = question < rest.size();
   query_ = question < rest.size() ? rest.substr(question + 1) : std::string_view{};
   return {};
 }
@@ -93,6 +95,7 @@ Result<void> SampleRequest::parse_authority(std::string_view authority) {
   if (host.find('@') != std::string_view::npos)
     return fail("the URL names a user; Shunt refuses such requests");
   host_ = lower(host);
+  authority_ = authority;
   port_ = scheme_ == "https" ? 443 : 80;
   if (port.empty()) return {};
   const Result<uint16_t> number = parse_port(port);

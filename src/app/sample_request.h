@@ -37,6 +37,11 @@ class SampleRequest {
   // Whether the rules see another path than the URL's, which had dot segments or needless escapes.
   bool path_rewritten() const { return view_.path != path_; }
   uint16_t port() const { return port_; }  // That the URL names or implies.
+  // As the client sends them.
+  std::string_view authority() const { return authority_; }
+  std::string_view raw_path() const { return path_; }
+  bool has_query() const { return has_query_; }
+  std::string raw_target() const { return has_query_ ? path_ + "?" + query_ : path_; }
 
  private:
   Result<void> parse_url(std::string_view url);
@@ -48,6 +53,8 @@ class SampleRequest {
   std::string host_;
   std::string path_;
   std::string query_;
+  bool has_query_ = false;
+  std::string authority_;
   std::string path_scratch_;
   std::vector<rules::HeaderView> headers_;
   uint16_t port_ = 0;

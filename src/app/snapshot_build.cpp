@@ -85,6 +85,8 @@ Prepared prepare(config::Loaded loaded) {
   if (!prepared.good()) return prepared;
   snapshot.rules = rules::RuleSet::compile(snapshot.config.rules, snapshot.config.listeners,
                                            prepared.diagnostics);
+  snapshot.actions =
+      rules::compile_actions(snapshot.config.rules, snapshot.config.pools, prepared.diagnostics);
   for (const config::Pool& pool : snapshot.config.pools)
     prepared.empty_sets.push_back(try_pool(pool, prepared.diagnostics));
   return prepared;

@@ -102,14 +102,65 @@ inline constexpr size_t kRespondBodyMax = 48 * 1024;
 inline constexpr size_t kContentTypeMax = 256;
 
 struct Redirect {
-  std::string to;         // Location: an absolute URI or path.
+  std::string to;         // Location: an absolute URI or path. May hold variables.
   uint16_t status = 302;  // 301, 302, 303, 307 or 308.
+  Place to_place;
 };
 
 struct Respond {
   uint16_t status = 200;
-  std::string body;
+  std::string body;  // May hold variables.
   std::string content_type = "text/plain; charset=utf-8";
+  Place body_place;
+};
+
+// A text with variables, "${client.ip}". rules/template.h has the syntax and compiles it.
+struct TemplateText {
+  std::string text;
+  Place place;
+};
+
+struct NamedTemplate {
+  std::string name;  // Of a field (as written) or a query parameter.
+  TemplateText value;
+};
+
+// `{ set = {…}, add = {…}, remove = […] }`: set replaces all of that name, add appends one more.
+struct FieldEdits {
+  std::vector<NamedTemplate> set;
+  std::vector<NamedTemplate> add;
+  std::vector<std::string> remove;
+
+  bool empty() const { return set.empty() && add.empty() && remove.empty(); }
+};
+
+// What the server is asked for in place of what the client asked for.
+struct Rewrite {
+  Place place;
+  // The part of the path that `to` takes the place of: at most one; neither: the whole path.
+  std::string prefix;
+  std::string regex;  // RE2, the first match.
+  Place regex_place;
+  std::optional<TemplateText> to;
+  std::optional<TemplateText> host;  // The Host field.
+  FieldEdits query;
+
+  bool empty() const { return !to && !host && query.empty(); }
+};
+
+// One pool's part in a rule's `split`.
+struct SplitShare {
+  uint32_t pool = kNone;  // Index into Config::pools.
+  uint32_t weight = 0;    // 0..65535.
+};
+
+// What "locality" means for the hashing and locality schedulers, and a split's "same".
+struct LocalityKey {
+  enum class Kind : uint8_t { kPath, kUrl, kHost, kSource, kDestination, kHeader, kCookie, kQuery };
+  Kind kind = Kind::kPath;
+  std::string name;  // Of the header (lower case), cookie or query parameter.
+
+  friend bool operator==(const LocalityKey&, const LocalityKey&) = default;
 };
 
 struct Rule {
@@ -119,20 +170,24 @@ struct Rule {
   Match match;
   // Exactly one of these is the action.
   uint32_t pool = kNone;  // Index into Config::pools.
+  std::vector<SplitShare> split;
   std::optional<Redirect> redirect;
   std::optional<Respond> respond;
+
+  LocalityKey split_key{.kind = LocalityKey::Kind::kSource, .name = {}};
+  Rewrite rewrite;
+  FieldEdits request_headers;   // Of the request to the server.
+  FieldEdits response_headers;  // Of the server's answer, or of the redirect or respond.
+  // Unset: the pool's.
+  std::optional<Duration> connect_timeout;
+  std::optional<Duration> response_timeout;
+  std::optional<Duration> server_timeout;
+  std::optional<uint32_t> retries;
+
+  bool local() const { return redirect || respond; }  // Answered without a server.
 };
 
 enum class PoolType : uint8_t { kDocument, kImage, kCgi, kDatabase, kCache };
-
-// What "locality" means for the hashing and locality schedulers.
-struct LocalityKey {
-  enum class Kind : uint8_t { kPath, kUrl, kHost, kSource, kDestination, kHeader, kCookie, kQuery };
-  Kind kind = Kind::kPath;
-  std::string name;  // Of the header (lower case), cookie or query parameter.
-
-  friend bool operator==(const LocalityKey&, const LocalityKey&) = default;
-};
 
 // What the Host field of the request to the server is.
 enum class HostHeader : uint8_t { kPass, kServer, kFixed };
@@ -183,7 +238,13 @@ struct Test {
   std::string source = "192.0.2.1";  // Client address.
   std::optional<std::string> expect_rule;
   std::optional<std::string> expect_pool;
-  std::optional<uint32_t> expect_status;  // Of a respond or redirect.
+  std::optional<uint32_t> expect_status;       // Of a respond or redirect.
+  std::optional<std::string> expect_target;    // Path and query that the server is asked for.
+  std::optional<std::string> expect_host;      // The Host that it sees.
+  std::optional<std::string> expect_location;  // Of a redirect.
+  // By name in lower case: the value, several joined with ", ", or nothing: not there.
+  std::vector<std::pair<std::string, std::optional<std::string>>> expect_headers;
+  std::vector<std::pair<std::string, std::optional<std::string>>> expect_response_headers;
 };
 
 struct Config {

@@ -21,6 +21,7 @@ struct Text {
 
 struct RuleNames {
   std::optional<Text> pool;
+  std::vector<Text> split;  // As Rule::split.
   std::vector<Text> listeners;
 };
 

@@ -36,8 +36,21 @@ constexpr Key kListener[] = {
     {"tls", kPlanned},
 };
 constexpr Key kRule[] = {
-    {"name"},     {"listener"}, {"match"},           {"pool"},
-    {"redirect"}, {"respond"},  {"split", kPlanned}, {"request_headers", kPlanned},
+    {"name"},
+    {"listener"},
+    {"match"},
+    {"pool"},
+    {"split"},
+    {"split_key"},
+    {"redirect"},
+    {"respond"},
+    {"rewrite"},
+    {"request_headers"},
+    {"response_headers"},
+    {"connect_timeout"},
+    {"response_timeout"},
+    {"server_timeout"},
+    {"retries"},
 };
 constexpr Key kMatch[] = {
     {"host"},     {"path"},   {"path_prefix"}, {"path_regex"},    {"extension"}, {"method"},
@@ -47,6 +60,8 @@ constexpr Key kMatch[] = {
 constexpr Key kValue[] = {{"prefix"}, {"regex"}, {"present"}};
 constexpr Key kRedirect[] = {{"to"}, {"status"}};
 constexpr Key kRespond[] = {{"status"}, {"body"}, {"content_type"}};
+constexpr Key kRewrite[] = {{"prefix"}, {"regex"}, {"to"}, {"host"}, {"query"}};
+constexpr Key kFieldEdits[] = {{"set"}, {"add"}, {"remove"}};
 constexpr Key kPool[] = {
     {"type"},
     {"scheduler"},
@@ -81,7 +96,10 @@ constexpr Key kServer[] = {
     {"tls", kPlanned},
 };
 constexpr Key kTest[] = {{"request"}, {"headers"}, {"source"}, {"expect"}};
-constexpr Key kExpect[] = {{"rule"}, {"pool"}, {"status"}};
+constexpr Key kExpect[] = {
+    {"rule"}, {"pool"},     {"status"},  {"target"},
+    {"host"}, {"location"}, {"headers"}, {"response_headers"},
+};
 
 }  // namespace
 
@@ -93,6 +111,10 @@ constexpr KeyTable kMatchKeys{"[rule.match]", kMatch};
 constexpr KeyTable kValueKeys{"[rule.match.header.NAME]", kValue};
 constexpr KeyTable kRedirectKeys{"[rule.redirect]", kRedirect};
 constexpr KeyTable kRespondKeys{"[rule.respond]", kRespond};
+constexpr KeyTable kRewriteKeys{"[rule.rewrite]", kRewrite};
+constexpr KeyTable kQueryEditKeys{"[rule.rewrite.query]", kFieldEdits};
+constexpr KeyTable kRequestHeaderKeys{"[rule.request_headers]", kFieldEdits};
+constexpr KeyTable kResponseHeaderKeys{"[rule.response_headers]", kFieldEdits};
 constexpr KeyTable kPoolKeys{"[pool.NAME]", kPool};
 constexpr KeyTable kHostHeaderKeys{"[pool.NAME.host_header]", kHostHeader};
 constexpr KeyTable kServerKeys{"[[pool.NAME.server]]", kServer};
@@ -106,9 +128,10 @@ const Key* KeyTable::find(std::string_view name) const {
 
 std::span<const KeyTable* const> key_tables() {
   static constexpr const KeyTable* kAll[] = {
-      &kTopKeys,    &kGlobalKeys,   &kListenerKeys, &kRuleKeys, &kMatchKeys,
-      &kValueKeys,  &kRedirectKeys, &kRespondKeys,  &kPoolKeys, &kHostHeaderKeys,
-      &kServerKeys, &kTestKeys,     &kExpectKeys,
+      &kTopKeys,           &kGlobalKeys,         &kListenerKeys, &kRuleKeys,       &kMatchKeys,
+      &kValueKeys,         &kRedirectKeys,       &kRespondKeys,  &kRewriteKeys,    &kQueryEditKeys,
+      &kRequestHeaderKeys, &kResponseHeaderKeys, &kPoolKeys,     &kHostHeaderKeys, &kServerKeys,
+      &kTestKeys,          &kExpectKeys,
   };
   return kAll;
 }

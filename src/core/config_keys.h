@@ -29,6 +29,10 @@ extern const KeyTable kMatchKeys;
 extern const KeyTable kValueKeys;  // A header's, cookie's or query parameter's `{ prefix = "…" }`.
 extern const KeyTable kRedirectKeys;
 extern const KeyTable kRespondKeys;
+extern const KeyTable kRewriteKeys;
+extern const KeyTable kQueryEditKeys;       // `rewrite = { query = { set = {…} } }`.
+extern const KeyTable kRequestHeaderKeys;   // `request_headers = { set = {…} }`.
+extern const KeyTable kResponseHeaderKeys;  // `response_headers = { set = {…} }`.
 extern const KeyTable kPoolKeys;
 extern const KeyTable kHostHeaderKeys;  // `host_header = { set = "…" }`.
 extern const KeyTable kServerKeys;

@@ -3,6 +3,7 @@
 // loads.
 #pragma once
 
+#include <optional>
 #include <string_view>
 
 #include "core/config_load_table.h"
@@ -22,6 +23,11 @@ void load_server(Loading& loading, std::string_view pool_name, const toml::table
 void load_rule(Loading& loading, const toml::table& table);
 // `depth` counts the enclosing `not` and `any`.
 Match load_match(Loading& loading, const toml::table& table, unsigned depth = 0);
+// "path", "header:NAME"…, or nothing: absent or wrong.
+std::optional<LocalityKey> read_locality_key(Loading& loading, TableReader& reader,
+                                             std::string_view name);
+// What a rule does beyond choosing a pool: config_load_action.cpp.
+void load_actions(Loading& loading, TableReader& reader, Rule& rule, RuleNames& names);
 void load_test(Loading& loading, const toml::table& table);
 
 }  // namespace shunt::config

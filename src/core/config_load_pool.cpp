@@ -53,25 +53,6 @@ bool read_scheduler(Loading& loading, TableReader& reader, Pool& pool) {
   return false;
 }
 
-void read_key(Loading& loading, TableReader& reader, Pool& pool) {
-  const auto text = reader.text("key");
-  if (!text) return;
-  const auto key = parse_locality_key(text->value);
-  if (key) {
-    pool.key = key;
-    return;
-  }
-  constexpr std::string_view kKinds[] = {"path",        "url",     "host",    "source",
-                                         "destination", "header:", "cookie:", "query:"};
-  std::string hint = did_you_mean(text->value, kKinds);
-  if (hint.empty() || text->value == "header" || text->value == "cookie" || text->value == "query")
-    hint =
-        "\"path\", \"url\", \"host\", \"source\", \"destination\", \"header:NAME\", "
-        "\"cookie:NAME\" or \"query:NAME\"";
-  loading.diagnostics.error(text->place, fmt::format("\"{}\" is not a locality key", text->value),
-                            hint);
-}
-
 void read_host_header(Loading& loading, TableReader& reader, Pool& pool) {
   const toml::node* node = reader.take("host_header");
   if (node == nullptr) return;
@@ -138,6 +119,24 @@ void read_address(Loading& loading, TableReader& reader, Server& server) {
 
 }  // namespace
 
+std::optional<LocalityKey> read_locality_key(Loading& loading, TableReader& reader,
+                                             std::string_view name) {
+  const auto text = reader.text(name);
+  if (!text) return {};
+  auto key = parse_locality_key(text->value);
+  if (key) return key;
+  constexpr std::string_view kKinds[] = {"path",        "url",     "host",    "source",
+                                         "destination", "header:", "cookie:", "query:"};
+  std::string hint = did_you_mean(text->value, kKinds);
+  if (hint.empty() || text->value == "header" || text->value == "cookie" || text->value == "query")
+    hint =
+        "\"path\", \"url\", \"host\", \"source\", \"destination\", \"header:NAME\", "
+        "\"cookie:NAME\" or \"query:NAME\"";
+  loading.diagnostics.error(text->place, fmt::format("\"{}\" is not a locality key", text->value),
+                            hint);
+  return {};
+}
+
 void load_server(Loading& loading, std::string_view pool_name, const toml::table& table,
                  Pool& pool) {
   TableReader reader(loading, table, kServerKeys,
@@ -168,7 +167,7 @@ void load_pool(Loading& loading, std::string_view name, const toml::table& table
   // The flags of a preset are for its own scheduler.
   if (reader.has("scheduler") || reader.has("scheduler_flags")) pool.scheduler_flags.clear();
   for (const Text& flag : places.scheduler_flags) pool.scheduler_flags.push_back(flag.value);
-  read_key(loading, reader, pool);
+  if (const auto key = read_locality_key(loading, reader, "key")) pool.key = key;
   read_host_header(loading, reader, pool);
   reader.boolean("forwarded", pool.forwarded);
   reader.integer("send_proxy", pool.send_proxy, 0, 2);

@@ -1,4 +1,4 @@
-// Reads [[rule]] with its action. Exactly one of pool, redirect and respond.
+// Reads [[rule]] with its action. Exactly one of pool, split, redirect and respond.
 // Owned by one load, on the thread that loads.
 #include <algorithm>
 #include <array>
@@ -24,6 +24,7 @@ Redirect load_redirect(Loading& loading, const toml::table& table) {
   Redirect redirect;
   if (const auto to = reader.text("to")) {
     redirect.to = to->value;
+    redirect.to_place = to->place;
     check_size(loading, to->place, "to", redirect.to.size(), kRedirectToMax);
     if (has_control(to->value) || to->value.find(' ') != std::string::npos)
       loading.diagnostics.error(to->place,
@@ -48,6 +49,7 @@ Respond load_respond(Loading& loading, const toml::table& table) {
   Respond respond;
   reader.integer("status", respond.status, 200, 599);
   reader.string("body", respond.body);
+  respond.body_place = reader.place_of("body");
   if (reader.string("content_type", respond.content_type) && has_control(respond.content_type))
     loading.diagnostics.error(reader.place_of("content_type"),
                               "\"content_type\" must not hold control characters");
@@ -77,15 +79,17 @@ void load_rule(Loading& loading, const toml::table& table) {
     rule.redirect = load_redirect(loading, *redirect);
   if (const toml::table* respond = reader.table("respond"))
     rule.respond = load_respond(loading, *respond);
+  load_actions(loading, reader, rule, names);
 
   constexpr std::string_view kActions[] = {"pool", "redirect", "respond", "split"};
   const auto given = std::ranges::count_if(
       kActions, [&table](std::string_view action) { return table.contains(action); });
   if (given == 0)
     loading.missing(rule.place, "a rule needs an action",
-                    "pool = \"NAME\", redirect = { … } or respond = { … }");
+                    "pool = \"NAME\", split = { … }, redirect = { … } or respond = { … }");
   if (given > 1)
-    loading.diagnostics.error(rule.place, "a rule has one action: pool, redirect or respond");
+    loading.diagnostics.error(rule.place,
+                              "a rule has one action: pool, split, redirect or respond");
 
   loading.draft.config.rules.push_back(std::move(rule));
   loading.draft.rule_names.push_back(std::move(names));

@@ -55,6 +55,28 @@ void read_headers(Loading& loading, TableReader& reader, Test& test) {
   }
 }
 
+// `{ x-tier = "canary", x-debug = false }`: values, and fields that are not there.
+void read_expected_fields(Loading& loading, TableReader& reader, std::string_view key,
+                          std::vector<std::pair<std::string, std::optional<std::string>>>& out) {
+  const toml::table* table = reader.table(key);
+  if (table == nullptr) return;
+  for (const auto& [name, node] : *table) {
+    if (!is_token(name.str()))
+      loading.diagnostics.error(loading.place_of(name),
+                                fmt::format("\"{}\" is not a header name", name.str()));
+    const auto* absent = node.as_boolean();
+    if (const auto* value = node.as_string()) {
+      out.emplace_back(lower_case(name.str()), value->get());
+    } else if (absent != nullptr && !absent->get()) {
+      out.emplace_back(lower_case(name.str()), std::nullopt);
+    } else {
+      loading.error(node, fmt::format("what is expected of \"{}\" must be a string, or false for "
+                                      "a field that is not there",
+                                      name.str()));
+    }
+  }
+}
+
 void read_expect(Loading& loading, TableReader& reader, Test& test, TestNames& names) {
   const size_t errors = loading.diagnostics.error_count();
   const toml::table* table = reader.table("expect");
@@ -71,9 +93,17 @@ void read_expect(Loading& loading, TableReader& reader, Test& test, TestNames& n
   if (names.pool) test.expect_pool = names.pool->value;
   uint32_t status = 0;
   if (expect.integer("status", status, 100, 599)) test.expect_status = status;
+  const auto read_text = [&expect](std::string_view key, std::optional<std::string>& out) {
+    if (auto text = expect.text(key)) out = std::move(text->value);
+  };
+  read_text("target", test.expect_target);
+  read_text("host", test.expect_host);
+  read_text("location", test.expect_location);
+  read_expected_fields(loading, expect, "headers", test.expect_headers);
+  read_expected_fields(loading, expect, "response_headers", test.expect_response_headers);
   if (table->empty())
     loading.error(*table, "\"expect\" is empty: the test could not fail",
-                  "give rule, pool or status");
+                  "give rule, pool, status, target, host, location or headers");
 }
 
 }  // namespace

@@ -22,6 +22,9 @@ namespace shunt {
   X(kClientReset, "client_reset", 0, "The client reset the connection.")                                           \
   X(kClientSendTimeout, "client_send_timeout", 0, "The client stopped taking the answer.")                         \
   X(kNoRule, "no_rule", 404, "No rule matches this request.")                                                      \
+  X(kRewriteInvalid, "rewrite_invalid", 400, "The request makes no valid request once it is rewritten.")           \
+  X(kRewriteTooLarge, "rewrite_too_large", 431, "The request is too large once it is rewritten.")                  \
+  X(kAnswerTooLarge, "answer_too_large", 500, "The answer is too large once its fields are edited.")               \
   X(kNoServer, "no_server", 503, "No server is available for this request.")                                       \
   X(kNoMemory, "no_memory", 503, "The load balancer is out of buffers.")                                           \
   X(kNoDescriptor, "no_descriptor", 503, "The load balancer is out of file descriptors.")                          \

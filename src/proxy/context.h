@@ -13,6 +13,7 @@
 #include "proxy/access_log.h"
 #include "proxy/block_pool.h"
 #include "proxy/message.h"
+#include "proxy/request_id.h"
 #include "proxy/service.h"
 #include "proxy/snapshot.h"
 
@@ -47,6 +48,11 @@ struct Context {
   io::PipePool pipes{io, kPipesMax};
   rules::RuleSet::Scratch rule_scratch;
   std::string path_scratch;
+  RequestIds request_ids;
+
+  // What a rule makes of target and Host; valid within one callback only.
+  std::string target_scratch;
+  std::string host_scratch;
 
   // Scratch, valid within one callback only: heads are large, and one at a time is enough for a
   // thread.

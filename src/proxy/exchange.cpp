@@ -58,12 +58,12 @@ void Exchange::set_relay_deadline() {
     if (response_relay_.waits_for_sink() || pool_ == nullptr) {
       return set_deadline(listener.send_timeout, Reason::kClientSendTimeout);
     }
-    return set_deadline(pool_config().server_timeout, Reason::kServerTimeout);
+    return set_deadline(server_timeout(), Reason::kServerTimeout);
   }
   if (request_relay_.active() && request_relay_.waits_for_source()) {
     return set_deadline(listener.body_timeout, Reason::kRequestBodyTimeout);
   }
-  set_deadline(pool_config().server_timeout, Reason::kServerTimeout);
+  set_deadline(server_timeout(), Reason::kServerTimeout);
 }
 
 void Exchange::on_deadline() {

@@ -13,16 +13,20 @@
 
 #include <array>
 #include <cstdint>
+#include <span>
 #include <string_view>
 
 #include "proxy/body_relay.h"
 #include "proxy/context.h"
 #include "proxy/head_writer.h"
 #include "proxy/http_parser.h"
+#include "proxy/request_id.h"
 #include "proxy/upstream_pool.h"
 #include "sched/flow.h"
 
 namespace shunt::proxy {
+
+struct ActionValues;
 
 // How the client's connection goes on after an exchange.
 enum class Afterwards : uint8_t {
@@ -69,10 +73,21 @@ class Exchange final : public UpstreamConnection::User, public BodyRelay::Owner 
   // (b), (c): exchange_route.cpp
   void remember(const RequestHead& head, uint32_t offset);
   void route(const RequestHead& head);
-  void respond(const config::Rule& rule);
+  void parse_again(RequestHead& head) const;
+  void view_request(const RequestHead& head, rules::RequestView& view);
+  const Pool& choose_pool(const rules::RequestView& view) const;
+  void respond(const RequestHead& head);
   void respond_with_error(uint16_t status, Reason reason, std::string_view text);
   void respond_local(LocalResponse response, Reason reason);
   bool request_is_in_input() const;
+
+  // What the rule does to the messages: exchange_actions.cpp
+  void fill(ActionValues& values, const RequestHead* head);
+  bool rewrite_request(const RequestHead& head);
+  void edit_request(RequestForwarding& how, ActionValues& values, const RequestHead& head);
+  void edit_response(HeadEdits& edits, ActionValues& values);
+  std::span<char> head_memory() const;
+  bool write_own_answer(LocalResponse& response, ActionValues& values);
 
   // (d), (e): exchange_request.cpp
   void try_server(const RequestHead* head);
@@ -103,6 +118,17 @@ class Exchange final : public UpstreamConnection::User, public BodyRelay::Owner 
   void set_deadline(Duration after, Reason reason);
   void set_relay_deadline();
   const config::Pool& pool_config() const { return *pool_->config; }
+  // The rule's, else the pool's.
+  Duration connect_timeout() const {
+    return rule_->connect_timeout.value_or(pool_config().connect_timeout);
+  }
+  Duration response_timeout() const {
+    return rule_->response_timeout.value_or(pool_config().response_timeout);
+  }
+  Duration server_timeout() const {
+    return rule_->server_timeout.value_or(pool_config().server_timeout);
+  }
+  uint32_t retries() const { return rule_->retries.value_or(pool_config().retries); }
 
   // Constant after construction.
   Context& context_;
@@ -128,9 +154,12 @@ class Exchange final : public UpstreamConnection::User, public BodyRelay::Owner 
   uint32_t head_size_ = 0;
   uint64_t request_length_ = 0;
   std::string_view method_text_, target_, host_, referer_, user_agent_;
+  std::string_view head_bytes_;
 
   // Routing.
   const config::Rule* rule_ = nullptr;
+  const rules::Actions* actions_ = nullptr;  // The rule's, if it has any.
+  RequestId id_{};                           // With actions.
   const Pool* pool_ = nullptr;
   sched::Flow flow_;
 

@@ -4,6 +4,7 @@
 #include <cerrno>
 
 #include "io/proxy_protocol.h"
+#include "proxy/action_values.h"
 #include "proxy/exchange.h"
 #include "proxy/session.h"
 
@@ -28,10 +29,6 @@ Reason reason_of_connect(int result) {
   }
 }
 
-// A head that is parsed again was within its listener's limits; a reload may have lowered them
-// since.
-constexpr HeadLimits kAcceptedBefore{kBlockSize, kBlockSize, kFieldsMax};
-
 // What Host says when it names the server itself.
 std::string host_of(const SocketAddress& address) {
   return address.is_ip() ? address.to_string() : "localhost";
@@ -41,7 +38,7 @@ std::string host_of(const SocketAddress& address) {
 
 // `head` is the request if the scratch still holds it, else null.
 void Exchange::try_server(const RequestHead* head) {
-  const uint32_t attempts_max = std::min(pool_config().retries + 1, kAttemptsMax);
+  const uint32_t attempts_max = std::min(retries() + 1, kAttemptsMax);
   while (attempts_ < attempts_max + (fresh_only_ ? 1 : 0)) {
     flow_.excluded = {excluded_.data(), excluded_count_};
     server_ = pool_->servers->schedule(flow_, sched::Counted::kActive);
@@ -65,7 +62,7 @@ void Exchange::try_server(const RequestHead* head) {
     reused_ = false;
     if (connection_ != nullptr) {
       enter(Phase::kConnecting);
-      return set_deadline(pool_config().connect_timeout, Reason::kConnectTimeout);
+      return set_deadline(connect_timeout(), Reason::kConnectTimeout);
     }
     last_failure_ = reason_of_connect(error);
     exclude_server();
@@ -128,9 +125,10 @@ void Exchange::send_request(const RequestHead* head) {
   enter(Phase::kForwarding);
   RequestHead& scratch = context_.request_head;
   if (head == nullptr) {
-    const std::string_view bytes = session_.input().view().substr(head_offset_, head_size_);
-    const auto rejected = parse_request(bytes, kAcceptedBefore, scratch);
-    SHUNT_ASSERT(!rejected);
+    parse_again(scratch);
+    // It was fine the first time.
+    const bool rewritten = rewrite_request(scratch);
+    SHUNT_ASSERT(rewritten);
   }
   const config::Pool& pool = pool_config();
   RequestForwarding how;
@@ -141,9 +139,14 @@ void Exchange::send_request(const RequestHead* head) {
   if (pool.host_header == config::HostHeader::kServer) server_host = host_of(server_->spec.address);
   how.host = pool.host_header == config::HostHeader::kServer ? server_host : pool.host;
   how.chunked = request_framing_ == Framing::kChunked;
-  HeadBuffer out(context_.head_scratch);
+  ActionValues values;
+  if (actions_ != nullptr) edit_request(how, values, scratch);
+  HeadBuffer out(head_memory());
   write_request_head(out, scratch, how);
-  SHUNT_ASSERT(!out.overflowed());
+  if (out.overflowed()) {
+    SHUNT_ASSERT(actions_ != nullptr);
+    return fail(Reason::kRewriteTooLarge);
+  }
   const std::string_view text = out.view();
   if (!replayable_) return relay_request(text, 0);
 
@@ -200,8 +203,7 @@ void Exchange::on_request_relay_end() {
       // The server may have answered before it stopped reading (RFC 9112 §9.5); if not, its receive
       // says what happened.
       request_half_ = Half::kFailed;
-      if (response_half_ == Half::kOpen)
-        set_deadline(pool_config().response_timeout, Reason::kResponseTimeout);
+      if (response_half_ == Half::kOpen) set_deadline(response_timeout(), Reason::kResponseTimeout);
       return;
   }
 }
@@ -210,8 +212,7 @@ void Exchange::request_done() {
   request_half_ = Half::kDone;
   const size_t used = replayable_ ? head_offset_ + head_size_ + request_length_ : 0;
   if (session_.input().size() == used) session_.watch_client();
-  if (response_half_ == Half::kOpen)
-    set_deadline(pool_config().response_timeout, Reason::kResponseTimeout);
+  if (response_half_ == Half::kOpen) set_deadline(response_timeout(), Reason::kResponseTimeout);
 }
 
 // The server tried last has not answered: another connection or server, if the request can be sent

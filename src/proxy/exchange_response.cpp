@@ -1,6 +1,7 @@
 // The third part of an exchange: the answer, from its first byte to its last.
 #include <cerrno>
 
+#include "proxy/action_values.h"
 #include "proxy/exchange.h"
 #include "proxy/session.h"
 
@@ -93,8 +94,12 @@ void Exchange::send_response(const ResponseHead& head) {
   keep_alive_ = keep_alive_ && request_read && !until_close_ && session_.may_keep_alive();
   afterwards_ = keep_alive_ ? Afterwards::kKeepAlive : Afterwards::kClose;
 
-  HeadBuffer out(context_.head_scratch);
-  write_response_head(out, head, {version_, keep_alive_, chunked, pool_config().forwarded});
+  HeadBuffer out(head_memory());
+  ResponseForwarding how{version_, keep_alive_, chunked, pool_config().forwarded};
+  ActionValues values;
+  if (actions_ != nullptr) edit_response(how.fields, values);
+  write_response_head(out, head, how);
+  if (out.overflowed() && how.fields.edits != nullptr) return fail(Reason::kAnswerTooLarge);
   if (out.overflowed()) {
     detail_ = "the answer head does not fit";
     return fail(Reason::kServerBadResponse);
@@ -140,7 +145,7 @@ void Exchange::relay_response(std::string_view out, size_t sent, const ResponseH
 void Exchange::on_response_relay_end() {
   if (interim_ && response_relay_.end() == BodyRelay::End::kDone) {
     interim_ = false;
-    set_deadline(pool_config().response_timeout, Reason::kResponseTimeout);
+    set_deadline(response_timeout(), Reason::kResponseTimeout);
     return read_response_head();
   }
   switch (response_relay_.end()) {

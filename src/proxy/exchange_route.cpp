@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/wall_clock.h"
+#include "proxy/action_values.h"
 #include "proxy/error_page.h"
 #include "proxy/exchange.h"
 #include "proxy/flow_of.h"
@@ -35,6 +36,7 @@ void Exchange::remember(const RequestHead& head, uint32_t offset) {
   request_length_ = head.framing == Framing::kLength ? head.content_length : 0;
   keep_alive_ = head.keep_alive;
   head_offset_ = offset;
+  head_bytes_ = session_.input().view().substr(offset, head.size);
   head_size_ = head.size;
   bytes_in_ = offset + head.size;
   replayable_ = request_is_in_input();
@@ -55,9 +57,15 @@ bool Exchange::request_is_in_input() const {
   return session_.input().size() - head_offset_ - head_size_ >= request_length_;
 }
 
-void Exchange::route(const RequestHead& head) {
-  const Snapshot& snapshot = *generation_.snapshot;
-  rules::RequestView view;
+// A head that is parsed again was within its listener's limits; a reload may have lowered them
+// since.
+void Exchange::parse_again(RequestHead& head) const {
+  constexpr HeadLimits kAcceptedBefore{kBlockSize, kBlockSize, kFieldsMax};
+  const auto rejected = parse_request(head_bytes_, kAcceptedBefore, head);
+  SHUNT_ASSERT(!rejected);
+}
+
+void Exchange::view_request(const RequestHead& head, rules::RequestView& view) {
   view.method = head.method_text;
   view.scheme = "http";
   view.host = head.host;
@@ -67,21 +75,40 @@ void Exchange::route(const RequestHead& head) {
   view.source = session_.client().ip();
   view.source_port = session_.client().port();
   view.listener = session_.listener().index;
+}
 
+void Exchange::route(const RequestHead& head) {
+  const Snapshot& snapshot = *generation_.snapshot;
+  rules::RequestView view;
+  view_request(head, view);
   const uint32_t matched = snapshot.rules->match(view, context_.rule_scratch);
   if (matched == rules::kNoRule) return fail(Reason::kNoRule);
   rule_ = &snapshot.config.rules[matched];
-  if (rule_->pool == config::kNone) return respond(*rule_);
-  pool_ = &snapshot.pools[rule_->pool];
-  if (pool_->key.kind == config::LocalityKey::Kind::kDestination && pool_->key_needed) {
+  actions_ = snapshot.actions[matched].get();
+  if (actions_ != nullptr) id_ = context_.request_ids.next();
+  if (rule_->local()) return respond(head);
+  constexpr auto kDestination = config::LocalityKey::Kind::kDestination;
+  if (rule_->split_key.kind == kDestination)
     view.destination = session_.destination().ip();
-  }
+  pool_ = &choose_pool(view);
+  if (!rewrite_request(head)) return;
+  if (pool_->key.kind == kDestination && pool_->key_needed)
+    view.destination = session_.destination().ip();
   flow_ = flow_of(*pool_, view, context_.io.now());
   try_server(&head);
 }
 
-void Exchange::respond(const config::Rule& rule) {
+// `split_key` decides which of several; a request without one goes by its client's address.
+const Pool& Exchange::choose_pool(const rules::RequestView& view) const {
+  const std::vector<Pool>& pools = generation_.snapshot->pools;
+  if (rule_->split.empty()) return pools[rule_->pool];
+  return pools[actions_->split.choose(rules::split_hash(rule_->split_key, view))];
+}
+
+void Exchange::respond(const RequestHead& head) {
+  const config::Rule& rule = *rule_;
   LocalResponse response;
+  ActionValues values;
   if (rule.redirect) {
     response.status = rule.redirect->status;
     response.location = rule.redirect->to;
@@ -89,6 +116,10 @@ void Exchange::respond(const config::Rule& rule) {
     response.status = rule.respond->status;
     response.content_type = rule.respond->content_type;
     response.body = rule.respond->body;
+  }
+  if (actions_ != nullptr) {
+    fill(values, &head);
+    if (!write_own_answer(response, values)) return fail(Reason::kAnswerTooLarge);
   }
   respond_local(response, Reason::kLocal);
 }
@@ -111,13 +142,26 @@ void Exchange::respond_local(LocalResponse response, Reason reason) {
   afterwards_ = keep_alive_ ? Afterwards::kKeepAlive : Afterwards::kClose;
   if (replayable_) bytes_in_ += request_length_;
   reason_ = reason;
-  status_ = response.status;
   response.keep_alive = keep_alive_;
   response.head_only = method_ == Method::kHead;
   response.client_version = version_;
   HeadBuffer out(context_.head_scratch);
   write_local_response(out, response);
+  if (out.overflowed()) {
+    // Our own words always fit; what the rule adds to them may not.
+    SHUNT_ASSERT(response.fields.edits != nullptr);
+    reason_ = Reason::kAnswerTooLarge;
+    const ErrorPage page(info(reason_).status, reason_, info(reason_).text);
+    response.status = info(reason_).status;
+    response.body = page.view();
+    response.content_type = LocalResponse{}.content_type;
+    response.location = {};
+    response.fields = {};
+    out = HeadBuffer(context_.head_scratch);
+    write_local_response(out, response);
+  }
   SHUNT_ASSERT(!out.overflowed());
+  status_ = response.status;
   head_sent_ = true;
   response_half_ = Half::kBody;
   BodyRelay::Plan plan;

@@ -36,7 +36,8 @@ bool quotes_balanced(std::string_view value) {
   return !quoted;
 }
 
-void append_target(HeadBuffer& out, const RequestHead& request) {
+void append_target(HeadBuffer& out, const RequestHead& request, std::string_view rewritten) {
+  if (!rewritten.empty()) return out.append(rewritten);
   out.append(request.path);
   if (request.query.data() == nullptr) return;
   out.append("?");
@@ -124,16 +125,21 @@ void append_forwarded(HeadBuffer& out, const RequestHead& request, const Request
 
 void append_forwarding_fields(HeadBuffer& out, const RequestHead& request,
                               const RequestForwarding& how, const ForwardedLists& lists) {
-  out.append("X-Forwarded-For: ");
-  if (lists.x_forwarded_for) append_list(out, request, KnownField::kXForwardedFor);
-  out.append(how.client_ip.empty() ? "unknown" : how.client_ip);
-  out.append("\r\nX-Forwarded-Proto: ");
-  out.append(how.scheme);
-  out.append(kEndLine);
-  if (!request.authority.empty()) out.append_field("X-Forwarded-Host", request.authority);
-  out.append("Forwarded: ");
-  if (lists.forwarded) append_list(out, request, KnownField::kForwarded);
-  append_forwarded(out, request, how);
+  if (!how.fields.drops("X-Forwarded-For")) {
+    out.append("X-Forwarded-For: ");
+    if (lists.x_forwarded_for) append_list(out, request, KnownField::kXForwardedFor);
+    out.append(how.client_ip.empty() ? "unknown" : how.client_ip);
+    out.append(kEndLine);
+  }
+  if (!how.fields.drops("X-Forwarded-Proto")) out.append_field("X-Forwarded-Proto", how.scheme);
+  if (!request.authority.empty() && !how.fields.drops("X-Forwarded-Host"))
+    out.append_field("X-Forwarded-Host", request.authority);
+  if (!how.fields.drops("Forwarded")) {
+    out.append("Forwarded: ");
+    if (lists.forwarded) append_list(out, request, KnownField::kForwarded);
+    append_forwarded(out, request, how);
+  }
+  if (how.fields.drops("Via")) return;
   out.append(request.version == Version::kHttp10 ? "Via: 1.0 shunt\r\n" : "Via: 1.1 shunt\r\n");
 }
 
@@ -229,11 +235,27 @@ void HeadBuffer::append_field(std::string_view name, std::string_view value) {
   append(kEndLine);
 }
 
+void append_edits(HeadBuffer& out, const HeadEdits& fields) {
+  if (fields.edits == nullptr) return;
+  for (const rules::HeaderEdits::Edit& edit : fields.edits->written()) {
+    const size_t line = out.size();
+    out.append(edit.name);
+    out.append(": ");
+    const size_t value = out.size();
+    edit.value.write(*fields.values, out);
+    if (out.size() == value && edit.value.has_variables()) {
+      out.truncate(line);
+    } else {
+      out.append(kEndLine);
+    }
+  }
+}
+
 void write_request_head(HeadBuffer& out, const RequestHead& request, const RequestForwarding& how) {
   SHUNT_ASSERT(how.chunked || request.framing != Framing::kChunked);
   out.append(request.method_text);
   out.append(" ");
-  append_target(out, request);
+  append_target(out, request, how.target);
   out.append(" HTTP/1.1\r\n");
   const bool pass_host = how.host_header == config::HostHeader::kPass && !request.authority.empty();
   out.append_field("Host", pass_host ? request.authority : how.host);
@@ -242,6 +264,7 @@ void write_request_head(HeadBuffer& out, const RequestHead& request, const Reque
   for (const Field& field : request.fields()) {
     const FieldName name = known_field(field.name);
     if (name.disguised || removed_by_connection(request, field.name)) continue;
+    if (how.fields.drops(field.name)) continue;
     if (name.field == KnownField::kOther) {
       out.append_field(field.name, field.value);
     } else {
@@ -249,6 +272,7 @@ void write_request_head(HeadBuffer& out, const RequestHead& request, const Reque
     }
   }
   if (how.forwarded) append_forwarding_fields(out, request, how, lists);
+  append_edits(out, how.fields);
   if (how.chunked) {
     out.append("Transfer-Encoding: chunked\r\n");
   } else if (request.framing == Framing::kLength) {
@@ -263,10 +287,11 @@ void write_response_head(HeadBuffer& out, const ResponseHead& response,
   for (const Field& field : response.fields()) {
     const FieldName name = known_field(field.name);
     if (!name.disguised && !passes_to_client(name.field)) continue;
-    if (removed_by_connection(response, field.name)) continue;
+    if (removed_by_connection(response, field.name) || how.fields.drops(field.name)) continue;
     out.append_field(field.name, field.value);
   }
-  if (how.via) {
+  append_edits(out, how.fields);
+  if (how.via && !how.fields.drops("Via")) {
     out.append(response.version == Version::kHttp10 ? "Via: 1.0 shunt\r\n" : "Via: 1.1 shunt\r\n");
   }
   append_response_framing(out, response, how);

@@ -10,6 +10,7 @@
 #include "core/address.h"
 #include "core/config.h"
 #include "proxy/message.h"
+#include "rules/actions.h"
 
 namespace shunt::proxy {
 
@@ -17,6 +18,10 @@ namespace shunt::proxy {
 // out can be: a space behind each colon, the forwarding fields with an authority and an address in
 // each, Via, framing, Connection. Memory of that size cannot overflow.
 inline constexpr size_t kHeadGrowthMax = 2048;
+
+// The largest head that goes out where a rule's actions may make it grow: as large as those that
+// come in, with the above.
+inline constexpr size_t kHeadOutMax = 64 * 1024 + kHeadGrowthMax;
 
 // Appends to a fixed piece of memory; remembers if it did not fit.
 class HeadBuffer {
@@ -26,12 +31,22 @@ class HeadBuffer {
   void append_number(uint64_t value);                                // Decimal.
   void append_field(std::string_view name, std::string_view value);  // A field line with its CRLF.
   bool overflowed() const { return overflowed_; }
+  size_t size() const { return size_; }
+  void truncate(size_t size) { size_ = size; }  // Takes back what was appended behind `size`.
   std::string_view view() const { return {memory_.data(), size_}; }
 
  private:
   std::span<char> memory_;
   size_t size_ = 0;
   bool overflowed_ = false;
+};
+
+// A rule's edits of a message's fields. `values` as long as `edits` is not null.
+struct HeadEdits {
+  const rules::HeaderEdits* edits = nullptr;
+  const rules::Values* values = nullptr;
+
+  bool drops(std::string_view name) const { return edits != nullptr && edits->drops(name); }
 };
 
 struct RequestForwarding {
@@ -41,6 +56,8 @@ struct RequestForwarding {
   config::HostHeader host_header = config::HostHeader::kPass;
   std::string_view host;  // For kServer and kFixed, and for requests without authority.
   bool chunked = false;   // The body goes out chunked; must be set if request.framing is kChunked.
+  std::string_view target;  // Rewritten, in origin form; empty: as it came.
+  HeadEdits fields;         // Ours (X-Forwarded-For…) give way to those that are set or removed.
 };
 
 // The request head for a server: origin-form target, HTTP/1.1, Host first, end-to-end fields in
@@ -70,6 +87,7 @@ struct ResponseForwarding {
   // the connection ends it: keep_alive must be false.
   bool chunked = false;
   bool via = true;
+  HeadEdits fields = {};  // Not of 1xx answers.
 };
 
 // The answer head for the client: always HTTP/1.1, hop-by-hop fields left out as above. 1xx answers
@@ -89,8 +107,12 @@ struct LocalResponse {
   bool keep_alive = true;
   bool head_only = false;
   Version client_version = Version::kHttp11;
+  HeadEdits fields = {};  // Location and Content-Type give way to those that are set or removed.
 };
 void write_local_response(HeadBuffer& out, const LocalResponse& response);
+
+// The fields that `fields` writes.
+void append_edits(HeadBuffer& out, const HeadEdits& fields);
 
 // The reason phrase registered for a status, "Unknown" for others.
 std::string_view reason_phrase(uint16_t status);

@@ -99,9 +99,12 @@ void write_local_response(HeadBuffer& out, const LocalResponse& response) {
   out.append(" ");
   out.append(reason_phrase(response.status));
   out.append("\r\n");
-  if (!response.location.empty()) append_location(out, response.location);
+  if (!response.location.empty() && !response.fields.drops("Location"))
+    append_location(out, response.location);
+  append_edits(out, response.fields);
   if (!bodyless) {
-    if (!response.body.empty()) out.append_field("Content-Type", response.content_type);
+    if (!response.body.empty() && !response.fields.drops("Content-Type"))
+      out.append_field("Content-Type", response.content_type);
     out.append("Content-Length: ");
     out.append_number(response.body.size());
     out.append("\r\n");

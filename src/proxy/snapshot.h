@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/config.h"
+#include "rules/actions.h"
 #include "rules/rule_set.h"
 #include "sched/server_set.h"
 
@@ -26,7 +27,9 @@ struct Snapshot {
   uint64_t generation = 0;  // Counts up with each reload, from 1.
   config::Config config;
   std::unique_ptr<const rules::RuleSet> rules;  // Over config.rules.
-  std::vector<Pool> pools;                      // Parallel to config.pools.
+  // Parallel to config.rules; null for those that pass messages on as they are.
+  std::vector<std::unique_ptr<const rules::Actions>> actions;
+  std::vector<Pool> pools;  // Parallel to config.pools.
 };
 
 }  // namespace shunt::proxy

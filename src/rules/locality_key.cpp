@@ -125,13 +125,34 @@ std::string locality_text(const config::LocalityKey& key, const RequestView& req
   return sink.finish();
 }
 
+namespace {
+
+uint64_t hash_of_text(const config::LocalityKey& key, const RequestView& request) {
+  PiecewiseHash sink;
+  append_key(key, request, sink);
+  return sink.finish();
+}
+
+uint64_t hash_of_address(const IpAddress& address) {
+  return siphash_1_3({reinterpret_cast<const char*>(address.bytes.data()), address.bytes.size()},
+                     kKey0, kKey1);
+}
+
+}  // namespace
+
 uint64_t locality_hash(const config::LocalityKey& key, const RequestView& request) {
   // As at layer 4, where IPVS's schedulers hash the address itself.
   if (key.kind == Kind::kSource) return request.source.folded();
   if (key.kind == Kind::kDestination) return request.destination.folded();
-  PiecewiseHash sink;
-  append_key(key, request, sink);
-  return sink.finish();
+  return hash_of_text(key, request);
+}
+
+uint64_t split_hash(const config::LocalityKey& key, const RequestView& request) {
+  if (key.kind == Kind::kSource) return hash_of_address(request.source);
+  if (key.kind == Kind::kDestination) return hash_of_address(request.destination);
+  static const uint64_t kNoText = PiecewiseHash().finish();
+  const uint64_t hash = hash_of_text(key, request);
+  return hash == kNoText ? hash_of_address(request.source) : hash;
 }
 
 }  // namespace shunt::rules

@@ -19,4 +19,8 @@ std::string locality_text(const config::LocalityKey& key, const RequestView& req
 // address). Fixed key, so that two directors agree.
 uint64_t locality_hash(const config::LocalityKey& key, const RequestView& request);
 
+// The key of a split: as locality_hash(), but of the source where the request has no such part (and
+// of the whole source, whose folded form is too short for IPv6).
+uint64_t split_hash(const config::LocalityKey& key, const RequestView& request);
+
 }  // namespace shunt::rules

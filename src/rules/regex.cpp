@@ -6,6 +6,7 @@
 #include <re2/re2.h>
 
 #include <algorithm>
+#include <array>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -17,17 +18,43 @@ namespace {
 
 class Re2Regex final : public Regex {
  public:
-  explicit Re2Regex(std::string_view pattern)
-      : re2_(re2::StringPiece(pattern.data(), pattern.size()), regex_options()) {}
+  Re2Regex(std::string_view pattern, Groups groups)
+      : re2_(re2::StringPiece(pattern.data(), pattern.size()), options_for(groups)) {}
 
   const re2::RE2& re2() const { return re2_; }
 
   bool search(std::string_view text) const override {
     return re2::RE2::PartialMatch(re2::StringPiece(text.data(), text.size()), re2_);
   }
+  bool capture(std::string_view text, std::span<std::string_view> groups) const override {
+    std::array<re2::StringPiece, kCapturesMax> found;
+    const size_t count =
+        std::min({groups.size(), found.size(), static_cast<size_t>(group_count()) + 1});
+    std::ranges::fill(groups, std::string_view());
+    const re2::StringPiece piece(text.data(), text.size());
+    if (!re2_.Match(piece, 0, text.size(), re2::RE2::UNANCHORED, found.data(),
+                    static_cast<int>(count)))
+      return false;
+    for (size_t i = 0; i < count; ++i) groups[i] = {found[i].data(), found[i].size()};
+    return true;
+  }
+  uint32_t group_count() const override {
+    return static_cast<uint32_t>(re2_.NumberOfCapturingGroups());
+  }
+  uint32_t group(std::string_view name) const override {
+    const auto& names = re2_.NamedCapturingGroups();
+    const auto found = names.find(std::string(name));
+    return found == names.end() ? 0 : static_cast<uint32_t>(found->second);
+  }
   const std::string& pattern() const override { return re2_.pattern(); }
 
  private:
+  static re2::RE2::Options options_for(Groups groups) {
+    re2::RE2::Options options = regex_options();
+    options.set_never_capture(groups == Groups::kIgnored);
+    return options;
+  }
+
   re2::RE2 re2_;
 };
 
@@ -49,8 +76,8 @@ std::optional<std::string> common_affix(const std::vector<std::string>& literals
 
 }  // namespace
 
-Result<std::unique_ptr<const Regex>> Regex::parse(std::string_view pattern) {
-  auto regex = std::make_unique<const Re2Regex>(pattern);
+Result<std::unique_ptr<const Regex>> Regex::parse(std::string_view pattern, Groups groups) {
+  auto regex = std::make_unique<const Re2Regex>(pattern, groups);
   if (!regex->re2().ok()) return fail(regex->re2().error());
   return regex;
 }

@@ -29,7 +29,8 @@ void check_rules(const Config& config) {
   SHUNT_ASSERT(!config.rules.empty());
   for (const Rule& rule : config.rules) {
     SHUNT_ASSERT(!rule.name.empty());
-    const int actions = (rule.pool != kNone) + rule.redirect.has_value() + rule.respond.has_value();
+    const int actions = (rule.pool != kNone) + !rule.split.empty() + rule.redirect.has_value() +
+                        rule.respond.has_value();
     SHUNT_ASSERT(actions == 1);
     SHUNT_ASSERT(rule.pool == kNone || rule.pool < config.pools.size());
     for (const uint32_t listener : rule.listener) SHUNT_ASSERT(listener < config.listeners.size());

@@ -161,6 +161,7 @@ ProxyWorld::ProxyWorld(const WorldOptions& options)
 
   Diagnostics diagnostics;
   snapshot_->rules = rules::RuleSet::compile(config.rules, config.listeners, diagnostics);
+  snapshot_->actions = rules::compile_actions(config.rules, config.pools, diagnostics);
   SHUNT_ASSERT(!diagnostics.has_errors());
   servers_ = *sched::ServerSet::create(config.pools[0].scheduler, {});
   for (const config::Server& server : config.pools[0].servers) {
@@ -221,6 +222,7 @@ void ProxyWorld::reload(const std::function<void(config::Config&)>& adjust) {
   adjust(next->config);
   Diagnostics diagnostics;
   next->rules = rules::RuleSet::compile(next->config.rules, next->config.listeners, diagnostics);
+  next->actions = rules::compile_actions(next->config.rules, next->config.pools, diagnostics);
   next->pools.push_back({&next->config.pools[0], servers_, {}, false, false});
   snapshot_ = next;
   service_->use(snapshot_);

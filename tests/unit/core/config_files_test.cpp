@@ -166,7 +166,7 @@ BOOST_AUTO_TEST_CASE(the_shipped_files_load_without_a_word) {
 
 BOOST_AUTO_TEST_CASE(the_farm_has_every_type_of_pool_and_tests) {
   const Loaded loaded = load_file(std::string(SHUNT_SOURCE_DIR) + "/config/farm.toml", kVocabulary);
-  BOOST_TEST(loaded.config.pools.size() == 5u);
+  BOOST_TEST(loaded.config.pools.size() == 6u);
   BOOST_TEST(loaded.config.listeners.size() == 2u);
   BOOST_TEST(loaded.config.tests.size() >= 6u);
   BOOST_TEST(loaded.config.rules.back().name == "default");
