@@ -223,7 +223,9 @@ void EpollIo::collect(Duration wait) {
   const int count = ::epoll_wait(epoll_, events_.get(), kEventsMax,
                                  static_cast<int>(std::min<int64_t>(wait_ms, INT32_MAX)));
   SHUNT_ASSERT(count >= 0 || errno == EINTR);
-  for (int i = 0; i < count; ++i) on_events(events_[i].data.fd, events_[i].events);
+  for (size_t i = 0; std::cmp_less(i, count); ++i) {
+    on_events(events_[i].data.fd, events_[i].events);
+  }
   collecting_ = false;
 }
 

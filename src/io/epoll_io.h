@@ -20,7 +20,7 @@
 #include "io/buffer_slabs.h"
 #include "io/event_loop.h"
 
-struct epoll_event;
+struct epoll_event;  // NOLINT(readability-identifier-naming): the kernel's.
 
 namespace shunt::io {
 

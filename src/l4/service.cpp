@@ -125,13 +125,12 @@ void ServiceTable::add(Service& service) {
       by_address_.try_emplace(range.addresses.network);
     } else if (range.addresses.prefix == 128) {
       std::vector<Claim>& claims = by_address_[range.addresses.network];
-      claims.push_back(claim);
-      std::ranges::stable_sort(claims, {},
-                               [](const Claim& one) { return one.range.last - one.range.first; });
+      const auto width = [](const Claim& one) { return one.range.last - one.range.first; };
+      claims.insert(std::ranges::upper_bound(claims, width(claim), {}, width), claim);
     } else {
-      networks_.push_back(claim);
-      std::ranges::stable_sort(networks_, std::greater{},
-                               [](const Claim& one) { return one.range.addresses.prefix; });
+      const auto prefix = [](const Claim& one) { return one.range.addresses.prefix; };
+      networks_.insert(std::ranges::upper_bound(networks_, prefix(claim), std::greater{}, prefix),
+                       claim);
     }
   }
 }

@@ -14,9 +14,12 @@ enum Event : uint8_t { kOnSyn, kOnFin, kOnAck, kOnRst, kEvents, kOnNothing = kEv
 using Row = std::array<TcpState, kTcpStates>;
 using Table = std::array<Row, kEvents>;
 
-constexpr TcpState NO = kNone, ES = kEstablished, SS = kSynSent, SR = kSynReceived, FW = kFinWait,
+// The names that the kernel's tables use. NOLINTBEGIN(readability-identifier-naming)
+[[maybe_unused]] constexpr TcpState NO = kNone;
+constexpr TcpState ES = kEstablished, SS = kSynSent, SR = kSynReceived, FW = kFinWait,
                    TW = kTimeWait, CL = kClose, CW = kCloseWait, LA = kLastAck, LI = kListen,
                    SA = kSynAck;
+// NOLINTEND(readability-identifier-naming)
 
 // clang-format off: tables, with the columns NO ES SS SR FW TW CL CW LA LI SA.
 constexpr std::array<Table, 3> kPlain{{

@@ -86,7 +86,7 @@ class Session : public ListNode<> {
   void set_client(const SocketAddress& client);
   bool may_send_preface() const;
   void read_preface();
-  bool take_preface(std::span<char> room);
+  bool take_preface(std::span<char> seen);
   void read_more();
   void on_receive(int32_t result);
   void on_ready(int32_t result);
