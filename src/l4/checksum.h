@@ -13,7 +13,32 @@ namespace shunt::l4 {
 
 // Adds `bytes` as 16-bit words (the last one padded with 0) to `sum`. Only fold() makes a checksum
 // of it.
-uint64_t add_bytes(std::span<const uint8_t> bytes, uint64_t sum = 0);
+// Inline, as most calls are for some 20 bytes. By 8 bytes at a time: the carries of 32-bit halves
+// are collected in a 64-bit sum, which holds more of them than a packet has words.
+inline uint64_t add_bytes(std::span<const uint8_t> bytes, uint64_t sum = 0) {
+  const uint8_t* at = bytes.data();
+  size_t left = bytes.size();
+  uint64_t other = 0;
+  for (; left >= 8; left -= 8, at += 8) {
+    uint64_t words = 0;
+    std::memcpy(&words, at, sizeof(words));
+    sum += words & 0xffffffff;
+    other += words >> 32;
+  }
+  if (left >= 4) {
+    uint32_t words = 0;
+    std::memcpy(&words, at, sizeof(words));
+    sum += words;
+    at += 4;
+    left -= 4;
+  }
+  if (left > 0) {  // Padded with zeros; words keep their places, as 4 is even.
+    uint32_t words = 0;
+    std::memcpy(&words, at, left);
+    sum += words;
+  }
+  return sum + other;
+}
 
 constexpr uint16_t fold(uint64_t sum) {
   sum = (sum >> 32) + (sum & 0xffffffff);

@@ -41,12 +41,17 @@ Tuple Connection::reply_tuple() const {
 }
 
 ConnectionTable::ConnectionTable(uint32_t maximum, uint64_t seed, Instant start, Expiry& expiry)
-    : maximum_(maximum), expiry_(expiry), wheel_(start), now_(start) {
+    : maximum_(maximum),
+      expiry_(expiry),
+      cell_memory_(size_t{maximum} * sizeof(Cell)),
+      index_memory_(std::bit_ceil(size_t{maximum} * kSlotsPerConnection) * sizeof(Slot)),
+      cells_(reinterpret_cast<Cell*>(cell_memory_.data()), maximum),
+      index_(reinterpret_cast<Slot*>(index_memory_.data()), index_memory_.size() / sizeof(Slot)),
+      wheel_(start),
+      now_(start) {
   SHUNT_ASSERT(maximum > 0);
   SHUNT_ASSERT(maximum <= uint32_t{1} << 29);
   for (uint64_t& key : keys_) key = next_key(seed);
-  cells_ = std::make_unique_for_overwrite<Cell[]>(maximum);
-  index_.resize(std::bit_ceil(size_t{maximum} * kSlotsPerConnection));
   mask_ = static_cast<uint32_t>(index_.size() - 1);
 }
 
@@ -155,9 +160,9 @@ void ConnectionTable::on_timer(Timer& timer) {
 
 uint32_t ConnectionTable::cell_of(const Connection& connection) const {
   const auto* cell = reinterpret_cast<const Cell*>(&connection);
-  SHUNT_ASSERT(cell >= cells_.get());
-  SHUNT_ASSERT(cell < cells_.get() + used_);
-  return static_cast<uint32_t>(cell - cells_.get());
+  SHUNT_ASSERT(cell >= cells_.data());
+  SHUNT_ASSERT(cell < cells_.data() + used_);
+  return static_cast<uint32_t>(cell - cells_.data());
 }
 
 void ConnectionTable::insert(uint32_t hash, uint32_t reference) {

@@ -13,6 +13,8 @@ namespace {
 constexpr uint32_t kPacketsMax = UINT32_MAX;
 // A template with living connections is looked at again after so long.
 constexpr Duration kTemplatePostponed = std::chrono::seconds(60);
+// More loads than these are not in flight at once anyway.
+constexpr size_t kAnticipatedMax = 64;
 // Of the table, in each sweep of the defence.
 constexpr uint32_t kSweepShare = 32;
 
@@ -79,6 +81,18 @@ RealServer& Director::add_server(Service& service, const RealServerSpec& spec,
 void Director::remove_server(RealServer& server) {
   std::erase(by_address_[server.spec.address.folded()], &server);
   server.service->unlist(server);
+}
+
+void Director::anticipate(std::span<const Packet> batch) const {
+  std::array<uint32_t, kAnticipatedMax> hashes;
+  size_t count = 0;
+  for (const Packet& packet : batch.first(std::min(batch.size(), kAnticipatedMax))) {
+    Tuple tuple;
+    if (!peek({packet.data, packet.size}, tuple)) continue;
+    hashes[count] = table_.hash(tuple);
+    table_.load_index(hashes[count++]);
+  }
+  for (size_t i = 0; i < count; ++i) table_.load_connection(hashes[i]);
 }
 
 Outcome Director::forward(Packet& packet, Instant now) {

@@ -9,6 +9,7 @@
 
 #include <array>
 #include <memory>
+#include <span>
 #include <unordered_map>
 #include <vector>
 
@@ -58,6 +59,9 @@ class Director final : private Expiry {
   RealServer& add_server(Service& service, const RealServerSpec& spec, sched::Server& handle);
   void remove_server(RealServer& server);
 
+  // Starts loading what forward() will read for these packets, if each is of a known connection.
+  // To be called for a batch of some dozens before they are forwarded one by one.
+  void anticipate(std::span<const Packet> batch) const;
   // The bytes of `packet` may be rewritten, `packet.headroom` bytes before them too.
   Outcome forward(Packet& packet, Instant now);
   // Ends what is over: connections, fragments. To be called about every 100 ms, and when idle.

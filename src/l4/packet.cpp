@@ -196,6 +196,27 @@ Drop parse(std::span<const uint8_t> packet, Headers& headers) {
   return read_transport(exact, headers);
 }
 
+bool peek(std::span<const uint8_t> packet, Tuple& tuple) {
+  if (packet.size() < kIpv4Header + 4) return false;
+  const uint8_t* ip = packet.data();
+  const uint8_t* ports = ip + kIpv4Header;
+  if (ip[0] == 0x45) {
+    if ((load_be16(ip + 6) & (kMoreFragments | kFragmentOffset)) != 0) return false;
+    tuple.protocol = ip[9];
+    tuple.source = mapped(ip + 12);
+    tuple.destination = mapped(ip + 16);
+  } else {
+    if (ip[0] >> 4 != 6 || packet.size() < kIpv6Header + 4) return false;
+    ports = ip + kIpv6Header;
+    tuple.protocol = ip[6];
+    std::memcpy(tuple.source.bytes.data(), ip + 8, 16);
+    std::memcpy(tuple.destination.bytes.data(), ip + 24, 16);
+  }
+  tuple.source_port = load_be16(ports);
+  tuple.destination_port = load_be16(ports + 2);
+  return tuple.protocol == kTcp || tuple.protocol == kUdp;
+}
+
 bool parse_quoted(std::span<const uint8_t> quoted, Headers& headers) {
   headers = Headers{};
   if (quoted.empty()) return false;
@@ -238,10 +259,8 @@ bool is_multicast(const IpAddress& address) {
 
 uint64_t pseudo_sum(const uint8_t* packet, const Headers& headers, uint32_t length) {
   uint64_t sum = headers.v6 ? add_bytes({packet + 8, 32}) : add_bytes({packet + 12, 8});
-  uint8_t rest[8] = {};
-  store_be32(rest, length);
-  rest[7] = headers.tuple.protocol;
-  return add_bytes(rest, sum);
+  // The length and the protocol, each a word of 32 bits in network order.
+  return sum + __builtin_bswap32(length) + __builtin_bswap32(headers.tuple.protocol);
 }
 
 bool transport_checksum_holds(const Packet& packet, const Headers& headers) {

@@ -68,6 +68,10 @@ struct Headers {
 // Reads `packet` up to and with the transport header. kNone, or why it must not go on.
 Drop parse(std::span<const uint8_t> packet, Headers& headers);
 
+// A first look: the tuple of whole TCP and UDP packets without options or extension headers, which
+// most are. False for all others; nothing is checked.
+bool peek(std::span<const uint8_t> packet, Tuple& tuple);
+
 // Reads the packet that an ICMP error quotes: it may end anywhere behind the ports. False if it
 // ends before, or is a later fragment.
 bool parse_quoted(std::span<const uint8_t> quoted, Headers& headers);

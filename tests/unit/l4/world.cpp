@@ -85,6 +85,7 @@ std::string World::in(const Bytes& packet, Offload packet_offload) {
                 .size = static_cast<uint32_t>(packet.size()),
                 .headroom = kHeadroom,
                 .offload = packet_offload};
+  director->anticipate({&handed, 1});
   const Outcome outcome = director->forward(handed, now);
   std::string end;
   if (outcome.kind == Outcome::Kind::kDropped) end = "!" + std::string(info(outcome.drop).name);
