@@ -6,6 +6,7 @@
 
 #include "core/assert.h"
 #include "l4/nat.h"
+#include "l4/split.h"
 
 namespace shunt::l4 {
 namespace {
@@ -21,7 +22,9 @@ constexpr uint32_t kSweepShare = 32;
 // An offload that the parsed packet does not bear out is not believed.
 bool settle_offload(Packet& packet, const Headers& headers) {
   Offload& offload = packet.offload;
-  if (!headers.has_ports() || headers.fragment) offload.segment_size = 0;
+  const bool splits =
+      headers.has_ports() && !headers.fragment && wire_size(packet, headers) < headers.size;
+  if (!splits) offload.segment_size = 0;
   if (!offload.partial) return true;
   const uint32_t field = checksum_offset(headers.tuple.protocol);
   if (headers.has_ports() && !headers.later_fragment() && offload.start == headers.transport &&

@@ -14,48 +14,46 @@ enum Event : uint8_t { kOnSyn, kOnFin, kOnAck, kOnRst, kEvents, kOnNothing = kEv
 using Row = std::array<TcpState, kTcpStates>;
 using Table = std::array<Row, kEvents>;
 
-// The names that the kernel's tables use. NOLINTBEGIN(readability-identifier-naming)
-[[maybe_unused]] constexpr TcpState NO = kNone;
-constexpr TcpState ES = kEstablished, SS = kSynSent, SR = kSynReceived, FW = kFinWait,
-                   TW = kTimeWait, CL = kClose, CW = kCloseWait, LA = kLastAck, LI = kListen,
-                   SA = kSynAck;
-// NOLINTEND(readability-identifier-naming)
+// As the tables below have them.
+constexpr TcpState kEs = kEstablished, kSs = kSynSent, kSr = kSynReceived, kFw = kFinWait,
+                   kTw = kTimeWait, kCl = kClose, kCw = kCloseWait, kLa = kLastAck, kLi = kListen,
+                   kSa = kSynAck;
 
 // clang-format off: tables, with the columns NO ES SS SR FW TW CL CW LA LI SA.
 constexpr std::array<Table, 3> kPlain{{
     {{  // Input.
-        {SR, ES, ES, SR, SR, SR, SR, SR, SR, SR, SR},    // SYN
-        {CL, CW, SS, TW, TW, TW, CL, CW, LA, LI, TW},    // FIN
-        {ES, ES, SS, ES, FW, TW, CL, CW, CL, LI, ES},    // ACK
-        {CL, CL, CL, SR, CL, CL, CL, CL, LA, LI, SR}}},  // RST
+        {kSr, kEs, kEs, kSr, kSr, kSr, kSr, kSr, kSr, kSr, kSr},    // SYN
+        {kCl, kCw, kSs, kTw, kTw, kTw, kCl, kCw, kLa, kLi, kTw},    // FIN
+        {kEs, kEs, kSs, kEs, kFw, kTw, kCl, kCw, kCl, kLi, kEs},    // ACK
+        {kCl, kCl, kCl, kSr, kCl, kCl, kCl, kCl, kLa, kLi, kSr}}},  // RST
     {{  // Output.
-        {SS, ES, SS, SR, SS, SS, SS, SS, SS, LI, SR},
-        {TW, FW, SS, TW, FW, TW, CL, TW, LA, LI, TW},
-        {ES, ES, SS, ES, FW, TW, CL, CW, LA, ES, ES},
-        {CL, CL, SS, CL, CL, TW, CL, CL, CL, CL, CL}}},
+        {kSs, kEs, kSs, kSr, kSs, kSs, kSs, kSs, kSs, kLi, kSr},
+        {kTw, kFw, kSs, kTw, kFw, kTw, kCl, kTw, kLa, kLi, kTw},
+        {kEs, kEs, kSs, kEs, kFw, kTw, kCl, kCw, kLa, kEs, kEs},
+        {kCl, kCl, kSs, kCl, kCl, kTw, kCl, kCl, kCl, kCl, kCl}}},
     {{  // Input only.
-        {SR, ES, ES, SR, SR, SR, SR, SR, SR, SR, SR},
-        {CL, FW, SS, TW, FW, TW, CL, CW, LA, LI, TW},
-        {ES, ES, SS, ES, FW, TW, CL, CW, CL, LI, ES},
-        {CL, CL, CL, SR, CL, CL, CL, CL, LA, LI, CL}}},
+        {kSr, kEs, kEs, kSr, kSr, kSr, kSr, kSr, kSr, kSr, kSr},
+        {kCl, kFw, kSs, kTw, kFw, kTw, kCl, kCw, kLa, kLi, kTw},
+        {kEs, kEs, kSs, kEs, kFw, kTw, kCl, kCw, kCl, kLi, kEs},
+        {kCl, kCl, kCl, kSr, kCl, kCl, kCl, kCl, kLa, kLi, kCl}}},
 }};
 
 constexpr std::array<Table, 3> kSecure{{
     {{
-        {SR, ES, ES, SR, SR, SR, SR, SR, SR, SR, SA},
-        {CL, CW, SS, TW, TW, TW, CL, CW, LA, LI, SA},
-        {ES, ES, SS, SR, FW, TW, CL, CW, CL, LI, SA},
-        {CL, CL, CL, SR, CL, CL, CL, CL, LA, LI, CL}}},
+        {kSr, kEs, kEs, kSr, kSr, kSr, kSr, kSr, kSr, kSr, kSa},
+        {kCl, kCw, kSs, kTw, kTw, kTw, kCl, kCw, kLa, kLi, kSa},
+        {kEs, kEs, kSs, kSr, kFw, kTw, kCl, kCw, kCl, kLi, kSa},
+        {kCl, kCl, kCl, kSr, kCl, kCl, kCl, kCl, kLa, kLi, kCl}}},
     {{
-        {SS, ES, SS, SA, SS, SS, SS, SS, SS, LI, SA},
-        {TW, FW, SS, TW, FW, TW, CL, TW, LA, LI, TW},
-        {ES, ES, SS, ES, FW, TW, CL, CW, LA, ES, ES},
-        {CL, CL, SS, CL, CL, TW, CL, CL, CL, CL, CL}}},
+        {kSs, kEs, kSs, kSa, kSs, kSs, kSs, kSs, kSs, kLi, kSa},
+        {kTw, kFw, kSs, kTw, kFw, kTw, kCl, kTw, kLa, kLi, kTw},
+        {kEs, kEs, kSs, kEs, kFw, kTw, kCl, kCw, kLa, kEs, kEs},
+        {kCl, kCl, kSs, kCl, kCl, kTw, kCl, kCl, kCl, kCl, kCl}}},
     {{
-        {SA, ES, ES, SR, SA, SA, SA, SA, SA, SA, SA},
-        {CL, FW, SS, TW, FW, TW, CL, CW, LA, LI, TW},
-        {ES, ES, SS, ES, FW, TW, CL, CW, CL, LI, ES},
-        {CL, CL, CL, SR, CL, CL, CL, CL, LA, LI, CL}}},
+        {kSa, kEs, kEs, kSr, kSa, kSa, kSa, kSa, kSa, kSa, kSa},
+        {kCl, kFw, kSs, kTw, kFw, kTw, kCl, kCw, kLa, kLi, kTw},
+        {kEs, kEs, kSs, kEs, kFw, kTw, kCl, kCw, kCl, kLi, kEs},
+        {kCl, kCl, kCl, kSr, kCl, kCl, kCl, kCl, kLa, kLi, kCl}}},
 }};
 
 constexpr std::array<std::string_view, kTcpStates> kNames{

@@ -262,6 +262,8 @@ BOOST_AUTO_TEST_CASE(large_segments_in_a_tunnel) {
     whole.insert(whole.end(), data.begin(), data.end());
   }
   BOOST_TEST((whole == payload_of(large)));
+  // Nothing to cut: one packet.
+  BOOST_TEST(world.in(Build::tcp(kClient, kVirtual, "A"), {.segment_size = 1400}).ends_with("@a"));
 }
 
 BOOST_AUTO_TEST_CASE(local_node) {
