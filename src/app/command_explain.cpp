@@ -200,6 +200,10 @@ Outcome explain(const ExplainCommand& command) {
                    kPoolTypes[static_cast<size_t>(pool.config->type)]));
   explain_key(out, pool, request.view());
   const sched::ServerSpec* server = explain_order(out, pool, request.view());
+  if (rule.mirror != config::kNone)
+    line(out, "mirror",
+         fmt::format("a copy of {:g}% of the requests to {}", rule.mirror_share * 100,
+                     snapshot->config.pools[rule.mirror].name));
   explain_actions(out, request,
                   sample_outcome(snapshot->config, rule, actions, pool_index, request, server));
   return outcome;

@@ -208,6 +208,9 @@ Totals Server::totals() const {
     totals.accepted += totals.served.back();
     totals.open += worker->connections();
     totals.retries += metrics.retries.value();
+    totals.mirrored += metrics.mirrored.value();
+    totals.mirrors_skipped += metrics.mirrors_skipped.value();
+    totals.mirrors_failed += metrics.mirrors_failed.value();
     for (size_t i = 0; i < totals.ended.size(); ++i) totals.ended[i] += metrics.ended[i].value();
   }
   return totals;
@@ -217,6 +220,9 @@ std::string Totals::to_string() const {
   std::string out = fmt::format("{}, {} ({} open), {} retried", counted(requests, "request"),
                                 counted(accepted, "connection"), open, retries);
   if (served.size() > 1) out += fmt::format("; connections by worker: {}", fmt::join(served, " "));
+  if (mirrored + mirrors_skipped > 0)
+    out += fmt::format(", {} mirrored ({} of them failed), {} not mirrored", mirrored,
+                       mirrors_failed, mirrors_skipped);
   std::string_view separator = "; ended: ";
   for (size_t i = 0; i < ended.size(); ++i) {
     if (ended[i] == 0) continue;

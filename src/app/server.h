@@ -35,6 +35,9 @@ struct Totals {
   uint64_t accepted = 0;
   uint64_t open = 0;
   uint64_t retries = 0;
+  uint64_t mirrored = 0;
+  uint64_t mirrors_skipped = 0;
+  uint64_t mirrors_failed = 0;
   std::vector<uint64_t> served;  // Client connections by worker; accepted is their sum.
   std::array<uint64_t, kReasonCount> ended{};
   std::string to_string() const;

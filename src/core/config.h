@@ -177,6 +177,8 @@ struct Rule {
   LocalityKey split_key{.kind = LocalityKey::Kind::kSource, .name = {}};
   Rewrite rewrite;
   FieldEdits request_headers;   // Of the request to the server.
+  uint32_t mirror = kNone;      // Index into Config::pools: gets copies of requests.
+  double mirror_share = 1;      // Of the requests, above 0 and at most 1.
   FieldEdits response_headers;  // Of the server's answer, or of the redirect or respond.
   // Unset: the pool's.
   std::optional<Duration> connect_timeout;

@@ -144,6 +144,7 @@ class Checker {
       Rule& rule = config_.rules[i];
       const RuleNames& names = draft_.rule_names[i];
       if (names.pool) rule.pool = resolve(*names.pool, config_.pools, "pool");
+      if (names.mirror) rule.mirror = resolve(*names.mirror, config_.pools, "pool");
       for (size_t k = 0; k < names.split.size(); ++k)
         rule.split[k].pool = resolve(names.split[k], config_.pools, "pool");
       for (const Text& use : names.listeners) {

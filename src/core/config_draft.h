@@ -22,6 +22,7 @@ struct Text {
 struct RuleNames {
   std::optional<Text> pool;
   std::vector<Text> split;  // As Rule::split.
+  std::optional<Text> mirror;
   std::vector<Text> listeners;
 };
 

@@ -42,6 +42,7 @@ constexpr Key kRule[] = {
     {"pool"},
     {"split"},
     {"split_key"},
+    {"mirror"},
     {"redirect"},
     {"respond"},
     {"rewrite"},
@@ -61,6 +62,7 @@ constexpr Key kValue[] = {{"prefix"}, {"regex"}, {"present"}};
 constexpr Key kRedirect[] = {{"to"}, {"status"}};
 constexpr Key kRespond[] = {{"status"}, {"body"}, {"content_type"}};
 constexpr Key kRewrite[] = {{"prefix"}, {"regex"}, {"to"}, {"host"}, {"query"}};
+constexpr Key kMirror[] = {{"pool"}, {"share"}};
 constexpr Key kFieldEdits[] = {{"set"}, {"add"}, {"remove"}};
 constexpr Key kPool[] = {
     {"type"},
@@ -115,6 +117,7 @@ constexpr KeyTable kRewriteKeys{"[rule.rewrite]", kRewrite};
 constexpr KeyTable kQueryEditKeys{"[rule.rewrite.query]", kFieldEdits};
 constexpr KeyTable kRequestHeaderKeys{"[rule.request_headers]", kFieldEdits};
 constexpr KeyTable kResponseHeaderKeys{"[rule.response_headers]", kFieldEdits};
+constexpr KeyTable kMirrorKeys{"[rule.mirror]", kMirror};
 constexpr KeyTable kPoolKeys{"[pool.NAME]", kPool};
 constexpr KeyTable kHostHeaderKeys{"[pool.NAME.host_header]", kHostHeader};
 constexpr KeyTable kServerKeys{"[[pool.NAME.server]]", kServer};
@@ -128,10 +131,10 @@ const Key* KeyTable::find(std::string_view name) const {
 
 std::span<const KeyTable* const> key_tables() {
   static constexpr const KeyTable* kAll[] = {
-      &kTopKeys,           &kGlobalKeys,         &kListenerKeys, &kRuleKeys,       &kMatchKeys,
-      &kValueKeys,         &kRedirectKeys,       &kRespondKeys,  &kRewriteKeys,    &kQueryEditKeys,
-      &kRequestHeaderKeys, &kResponseHeaderKeys, &kPoolKeys,     &kHostHeaderKeys, &kServerKeys,
-      &kTestKeys,          &kExpectKeys,
+      &kTopKeys,           &kGlobalKeys,         &kListenerKeys, &kRuleKeys,    &kMatchKeys,
+      &kValueKeys,         &kRedirectKeys,       &kRespondKeys,  &kRewriteKeys, &kQueryEditKeys,
+      &kRequestHeaderKeys, &kResponseHeaderKeys, &kMirrorKeys,   &kPoolKeys,    &kHostHeaderKeys,
+      &kServerKeys,        &kTestKeys,           &kExpectKeys,
   };
   return kAll;
 }

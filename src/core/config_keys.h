@@ -33,6 +33,7 @@ extern const KeyTable kRewriteKeys;
 extern const KeyTable kQueryEditKeys;       // `rewrite = { query = { set = {…} } }`.
 extern const KeyTable kRequestHeaderKeys;   // `request_headers = { set = {…} }`.
 extern const KeyTable kResponseHeaderKeys;  // `response_headers = { set = {…} }`.
+extern const KeyTable kMirrorKeys;          // `mirror = { pool = "…" }`.
 extern const KeyTable kPoolKeys;
 extern const KeyTable kHostHeaderKeys;  // `host_header = { set = "…" }`.
 extern const KeyTable kServerKeys;

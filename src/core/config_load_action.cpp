@@ -249,11 +249,42 @@ void read_split(Loading& loading, TableReader& reader, Rule& rule, RuleNames& na
   }
 }
 
+// --- mirror ---
+
+void read_mirror(Loading& loading, TableReader& reader, Rule& rule, RuleNames& names) {
+  const toml::node* node = reader.take("mirror");
+  if (node == nullptr) return;
+  if (const auto* name = node->as_string()) {
+    names.mirror = Text{name->get(), loading.place_of(*node)};
+    return;
+  }
+  const toml::table* table = node->as_table();
+  if (table == nullptr) {
+    loading.error(*node, "\"mirror\" must be the name of a pool or a table",
+                  "mirror = { pool = \"next\", share = 0.1 }");
+    return;
+  }
+  TableReader mirror(loading, *table, kMirrorKeys, "mirror");
+  names.mirror = mirror.text("pool");
+  if (!names.mirror && !table->contains("pool"))
+    loading.missing(mirror.place(), "\"mirror\" needs \"pool\"",
+                    "mirror = { pool = \"next\", share = 0.1 }");
+  const toml::node* share = mirror.take("share");
+  if (share == nullptr) return;
+  const std::optional<double> value = share->value<double>();
+  if (value && *value > 0 && *value <= 1) {
+    rule.mirror_share = *value;
+  } else {
+    loading.error(*share, "\"share\" must be a number above 0 and at most 1",
+                  "0.1 is a tenth of the requests");
+  }
+}
+
 // Keys that say something about a server have no effect on an answer of our own.
 void check_local(Loading& loading, const TableReader& reader) {
-  constexpr std::array<std::string_view, 6> kOfServers = {"rewrite",         "request_headers",
-                                                          "connect_timeout", "response_timeout",
-                                                          "server_timeout",  "retries"};
+  constexpr std::array<std::string_view, 7> kOfServers = {
+      "mirror",           "rewrite",        "request_headers", "connect_timeout",
+      "response_timeout", "server_timeout", "retries"};
   for (const std::string_view key : kOfServers) {
     if (reader.has(key))
       loading.diagnostics.error(
@@ -272,6 +303,7 @@ void read_optional(std::optional<T>& out, Read read) {
 
 void load_actions(Loading& loading, TableReader& reader, Rule& rule, RuleNames& names) {
   read_split(loading, reader, rule, names);
+  read_mirror(loading, reader, rule, names);
   if (const toml::table* rewrite = reader.table("rewrite"))
     rule.rewrite = load_rewrite(loading, *rewrite);
   read_header_edits(loading, reader, "request_headers", kRequestHeaderKeys, Message::kRequest,

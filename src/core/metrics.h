@@ -37,6 +37,9 @@ class Counter {
   X(upstream_reuses, "upstream_reuses_total", "Requests sent on a kept connection.")               \
   X(upstream_idle, "upstream_idle", "Connections to servers kept idle now.")                       \
   X(retries, "retries_total", "Requests tried again on another server or connection.")             \
+  X(mirrored, "mirrored_requests_total", "Requests copied to a second pool.")                      \
+  X(mirrors_skipped, "mirrors_skipped_total", "Requests not copied: too large, or too many.")      \
+  X(mirrors_failed, "mirrors_failed_total", "Copies that got no complete answer.")                 \
   X(bytes_in, "bytes_in_total", "Bytes received from clients, heads included.")                    \
   X(bytes_out, "bytes_out_total", "Bytes sent to clients, heads included.")                        \
   X(spliced, "spliced_bytes_total", "Body bytes moved by splice, without a copy.")

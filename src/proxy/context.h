@@ -20,6 +20,7 @@
 namespace shunt::proxy {
 
 class Exchange;
+class Mirrors;
 class Session;
 class UpstreamPool;
 
@@ -41,6 +42,7 @@ struct Context {
   Metrics& metrics;
   AccessLog& log;
   UpstreamPool* upstreams = nullptr;
+  Mirrors* mirrors = nullptr;
   Generation* generation = nullptr;  // What new requests use.
   bool draining = false;
 

@@ -82,9 +82,12 @@ class Exchange final : public UpstreamConnection::User, public BodyRelay::Owner 
   bool request_is_in_input() const;
 
   // What the rule does to the messages: exchange_actions.cpp
-  void fill(ActionValues& values, const RequestHead* head);
+  void fill(ActionValues& values, const RequestHead* head, const Pool* pool,
+            const sched::Server* server);
+  void mirror_request(const RequestHead& head, rules::RequestView& view);
   bool rewrite_request(const RequestHead& head);
-  void edit_request(RequestForwarding& how, ActionValues& values, const RequestHead& head);
+  void edit_request(RequestForwarding& how, ActionValues& values, const RequestHead& head,
+                    const Pool& pool, const sched::Server& server);
   void edit_response(HeadEdits& edits, ActionValues& values);
   std::span<char> head_memory() const;
   bool write_own_answer(LocalResponse& response, ActionValues& values);
@@ -94,6 +97,8 @@ class Exchange final : public UpstreamConnection::User, public BodyRelay::Owner 
   void note_assignment();
   void exclude_server();
   void send_request(const RequestHead* head);
+  void write_head(HeadBuffer& out, const RequestHead& head, const Pool& pool,
+                  const sched::Server& server);
   void relay_request(std::string_view head, size_t sent);
   void request_done();
   void on_request_relay_end();

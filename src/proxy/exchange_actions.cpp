@@ -3,6 +3,8 @@
 // server.
 #include "proxy/action_values.h"
 #include "proxy/exchange.h"
+#include "proxy/flow_of.h"
+#include "proxy/mirror.h"
 #include "proxy/request_target.h"
 #include "proxy/session.h"
 #include "rules/rewrite.h"
@@ -18,7 +20,8 @@ struct TextSink {
 }  // namespace
 
 // `head` must stay as it is while `out` is in use; null: nothing of the request will be asked for.
-void Exchange::fill(ActionValues& out, const RequestHead* head) {
+void Exchange::fill(ActionValues& out, const RequestHead* head, const Pool* pool,
+                    const sched::Server* server) {
   if (head != nullptr) view_request(*head, out.view);
   rules::Values& values = out.values;
   values.request = &out.view;
@@ -26,10 +29,10 @@ void Exchange::fill(ActionValues& out, const RequestHead* head) {
   values.listener = session_.listener().config.name;
   values.rule = rule_->name;
   values.request_id = id_;
-  if (pool_ != nullptr) values.pool = pool_config().name;
-  if (server_ != nullptr) {
-    values.server_name = server_->spec.name;
-    out.server_address = server_->spec.address.to_string();
+  if (pool != nullptr) values.pool = pool->config->name;
+  if (server != nullptr) {
+    values.server_name = server->spec.name;
+    out.server_address = server->spec.address.to_string();
     values.server_address = out.server_address;
   }
   if (head == nullptr || !actions_->uses_captures) return;
@@ -44,7 +47,7 @@ bool Exchange::rewrite_request(const RequestHead& head) {
   context_.host_scratch.clear();
   if (actions_ == nullptr || (!actions_->rewrites_target() && !actions_->host)) return true;
   ActionValues values;
-  fill(values, &head);
+  fill(values, &head, pool_, nullptr);
   switch (rules::rewrite_target(*actions_, head.path, head.query.data() != nullptr, values.values,
                                 context_.target_scratch)) {
     case rules::Rewritten::kUnchanged:
@@ -66,15 +69,37 @@ bool Exchange::rewrite_request(const RequestHead& head) {
 }
 
 // `how` refers to `values` then, and to the context's scratch.
-void Exchange::edit_request(RequestForwarding& how, ActionValues& values, const RequestHead& head) {
+void Exchange::edit_request(RequestForwarding& how, ActionValues& values, const RequestHead& head,
+                            const Pool& pool, const sched::Server& server) {
   how.target = context_.target_scratch;
   if (!context_.host_scratch.empty()) {
     how.host_header = config::HostHeader::kFixed;
     how.host = context_.host_scratch;
   }
   if (actions_->request_headers.empty()) return;
-  fill(values, &head);
+  fill(values, &head, &pool, &server);
   how.fields = {&actions_->request_headers, &values.values};
+}
+
+// Sends a copy to the rule's other pool, before the request goes its own way: by then its head is
+// still parsed, and its body still here.
+void Exchange::mirror_request(const RequestHead& head, rules::RequestView& view) {
+  if (static_cast<double>(id_[1] >> 11) * 0x1p-53 >= rule_->mirror_share) return;
+  if (!replayable_) return context_.metrics.mirrors_skipped.add();
+  const Pool& pool = generation_.snapshot->pools[rule_->mirror];
+  if (pool.key.kind == config::LocalityKey::Kind::kDestination && pool.key_needed)
+    view.destination = session_.destination().ip();
+  const MirrorSource source{method_, session_.client(), session_.destination()};
+  Mirror* mirror = context_.mirrors->begin(pool, flow_of(pool, view, context_.io.now()), source);
+  if (mirror == nullptr) return context_.metrics.mirrors_skipped.add();
+  HeadBuffer out(mirror->memory());
+  write_head(out, head, pool, mirror->server());
+  out.append(session_.input().view().substr(head_offset_ + head_size_, request_length_));
+  if (out.overflowed()) {
+    context_.mirrors->drop(*mirror);
+    return context_.metrics.mirrors_skipped.add();
+  }
+  context_.mirrors->send(*mirror, out.size());
 }
 
 // The request's head is in the session's memory still, but nobody keeps it parsed.
@@ -82,7 +107,7 @@ void Exchange::edit_response(HeadEdits& edits, ActionValues& values) {
   if (actions_->response_headers.empty()) return;
   const bool needed = actions_->response_headers.uses_request();
   if (needed) parse_again(context_.request_head);
-  fill(values, needed ? &context_.request_head : nullptr);
+  fill(values, needed ? &context_.request_head : nullptr, pool_, server_);
   edits = {&actions_->response_headers, &values.values};
 }
 

@@ -130,19 +130,8 @@ void Exchange::send_request(const RequestHead* head) {
     const bool rewritten = rewrite_request(scratch);
     SHUNT_ASSERT(rewritten);
   }
-  const config::Pool& pool = pool_config();
-  RequestForwarding how;
-  how.client_ip = session_.client_ip();
-  how.forwarded = pool.forwarded;
-  how.host_header = pool.host_header;
-  std::string server_host;
-  if (pool.host_header == config::HostHeader::kServer) server_host = host_of(server_->spec.address);
-  how.host = pool.host_header == config::HostHeader::kServer ? server_host : pool.host;
-  how.chunked = request_framing_ == Framing::kChunked;
-  ActionValues values;
-  if (actions_ != nullptr) edit_request(how, values, scratch);
   HeadBuffer out(head_memory());
-  write_request_head(out, scratch, how);
+  write_head(out, scratch, *pool_, *server_);
   if (out.overflowed()) {
     SHUNT_ASSERT(actions_ != nullptr);
     return fail(Reason::kRewriteTooLarge);
@@ -164,6 +153,23 @@ void Exchange::send_request(const RequestHead* head) {
     return request_done();
   }
   relay_request(text, sent < 0 ? 0 : static_cast<size_t>(sent));
+}
+
+// The head as `server` of `pool` gets it.
+void Exchange::write_head(HeadBuffer& out, const RequestHead& head, const Pool& pool,
+                          const sched::Server& server) {
+  const config::Pool& config = *pool.config;
+  RequestForwarding how;
+  how.client_ip = session_.client_ip();
+  how.forwarded = config.forwarded;
+  how.host_header = config.host_header;
+  std::string server_host;
+  if (config.host_header == config::HostHeader::kServer) server_host = host_of(server.spec.address);
+  how.host = config.host_header == config::HostHeader::kServer ? server_host : config.host;
+  how.chunked = request_framing_ == Framing::kChunked;
+  ActionValues values;
+  if (actions_ != nullptr) edit_request(how, values, head, pool, server);
+  write_request_head(out, head, how);
 }
 
 // The slow way, for bodies that have not arrived and servers that do not take everything at once.

@@ -88,10 +88,10 @@ void Exchange::route(const RequestHead& head) {
   if (actions_ != nullptr) id_ = context_.request_ids.next();
   if (rule_->local()) return respond(head);
   constexpr auto kDestination = config::LocalityKey::Kind::kDestination;
-  if (rule_->split_key.kind == kDestination)
-    view.destination = session_.destination().ip();
+  if (rule_->split_key.kind == kDestination) view.destination = session_.destination().ip();
   pool_ = &choose_pool(view);
   if (!rewrite_request(head)) return;
+  if (rule_->mirror != config::kNone) mirror_request(head, view);
   if (pool_->key.kind == kDestination && pool_->key_needed)
     view.destination = session_.destination().ip();
   flow_ = flow_of(*pool_, view, context_.io.now());
@@ -118,7 +118,7 @@ void Exchange::respond(const RequestHead& head) {
     response.body = rule.respond->body;
   }
   if (actions_ != nullptr) {
-    fill(values, &head);
+    fill(values, &head, nullptr, nullptr);
     if (!write_own_answer(response, values)) return fail(Reason::kAnswerTooLarge);
   }
   respond_local(response, Reason::kLocal);

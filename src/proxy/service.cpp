@@ -10,6 +10,7 @@
 
 #include "core/log.h"
 #include "core/slab.h"
+#include "proxy/mirror.h"
 #include "proxy/session.h"
 #include "proxy/spread.h"
 #include "proxy/upstream_pool.h"
@@ -52,6 +53,7 @@ class ServiceImpl final : public Service, public SessionOwner, public Spread::Re
   ServiceImpl(io::Io& io, Metrics& metrics, AccessLog& log, const ServiceLimits& limits)
       : limits_(limits), context_(io, metrics, log), upstreams_(context_, limits.connections_max) {
     context_.upstreams = &upstreams_;
+    context_.mirrors = &mirrors_;
     bind<&ServiceImpl::resume_accepting>(pause_, *this);
     if (limits_.spread != nullptr) limits_.spread->open(limits_.worker, io, *this);
   }
@@ -100,6 +102,7 @@ class ServiceImpl final : public Service, public SessionOwner, public Spread::Re
   const ServiceLimits limits_;
   Context context_;
   UpstreamPool upstreams_;
+  Mirrors mirrors_{context_};
   Slab<Session> sessions_;
   Slab<Exchange> exchanges_;
   IntrusiveList<Session> open_;
@@ -291,6 +294,8 @@ void ServiceImpl::on_session_closed(Session& session) {
   context_.metrics.connections_active.subtract();
   count_end();
   open_waiting();
+  // Nobody waits for copies, a drain least of all.
+  if (context_.draining && connections_ == 0) mirrors_.stop();
   if (paused_ && !full()) resume_accepting();
 }
 
@@ -308,6 +313,7 @@ void ServiceImpl::drain() {
   ending_sessions_ = false;
   open_waiting();
   upstreams_.close_idle();
+  if (connections_ == 0) mirrors_.stop();
 }
 
 void ServiceImpl::stop() {
@@ -322,8 +328,8 @@ void ServiceImpl::stop() {
 
 bool ServiceImpl::idle() const {
   const bool received = limits_.spread == nullptr || !limits_.spread->receiving(limits_.worker);
-  return connections_ == 0 && waiting_.empty() && acceptors_.empty() && upstreams_.empty() &&
-         received;
+  return connections_ == 0 && waiting_.empty() && acceptors_.empty() && mirrors_.empty() &&
+         upstreams_.empty() && received;
 }
 
 }  // namespace

@@ -53,7 +53,7 @@ bool is_plain(const config::Rule& rule) {
   const bool fixed_answer = (!rule.redirect || !has_dollar(rule.redirect->to)) &&
                             (!rule.respond || !has_dollar(rule.respond->body));
   return rule.rewrite.empty() && rule.request_headers.empty() && rule.response_headers.empty() &&
-         rule.split.empty() && fixed_answer;
+         rule.split.empty() && rule.mirror == config::kNone && fixed_answer;
 }
 
 }  // namespace

@@ -52,6 +52,16 @@ BOOST_AUTO_TEST_CASE(reads_splits) {
   BOOST_TEST((rule_of("split = { pages = 1 }").split_key.kind == LocalityKey::Kind::kSource));
 }
 
+BOOST_AUTO_TEST_CASE(reads_mirrors) {
+  BOOST_TEST(rule_of("pool = 'pages'").mirror == kNone);
+  const Rule all = rule_of("pool = 'pages'\nmirror = 'pages'");
+  BOOST_TEST(all.mirror == 0u);
+  BOOST_TEST(all.mirror_share == 1.0);
+  const Rule some = rule_of("pool = 'pages'\nmirror = { pool = 'pages', share = 0.25 }");
+  BOOST_TEST(some.mirror == 0u);
+  BOOST_TEST(some.mirror_share == 0.25);
+}
+
 BOOST_AUTO_TEST_CASE(says_what_is_wrong) {
   const struct {
     const char* keys;
@@ -82,6 +92,12 @@ BOOST_AUTO_TEST_CASE(says_what_is_wrong) {
       {"pool = 'pages'\nrequest_headers = { set = { a = \"x\\r\\ny\" } }", "control character"},
       {"pool = 'pages'\nrequest_headers = { sett = { a = '1' } }", "unknown key \"sett\""},
       {"pool = 'pages'\nretries = 17", "\"retries\" must be 0 to 16, not 17"},
+      {"pool = 'pages'\nmirror = 'page'", "unknown pool \"page\""},
+      {"pool = 'pages'\nmirror = 1", "must be the name of a pool or a table"},
+      {"pool = 'pages'\nmirror = {}", "\"mirror\" needs \"pool\""},
+      {"pool = 'pages'\nmirror = { pool = 'pages', share = 0.0 }", "above 0 and at most 1"},
+      {"pool = 'pages'\nmirror = { pool = 'pages', share = 1.5 }", "above 0 and at most 1"},
+      {"redirect = { to = '/' }\nmirror = 'pages'", "asks no server"},
       {"respond = { body = 'x' }\nrequest_headers = { remove = ['a'] }", "asks no server"},
       {"redirect = { to = '/' }\nrewrite = { to = '/a' }", "asks no server"},
       {"redirect = { to = '/' }\nretries = 1", "asks no server"},
