@@ -28,10 +28,10 @@ namespace {
 constexpr uint16_t kPort = 7000;
 constexpr size_t kUdpHeaders = 14 + 20 + 8;
 
-void bring_up(const char* name) {
+void bring_up(const std::string& name) {
   const int fd = ::socket(AF_INET, SOCK_DGRAM, 0);
   ifreq request{};
-  std::strcpy(request.ifr_name, name);
+  name.copy(request.ifr_name, sizeof request.ifr_name - 1);
   BOOST_REQUIRE_EQUAL(::ioctl(fd, SIOCGIFFLAGS, &request), 0);
   request.ifr_flags |= IFF_UP;
   BOOST_REQUIRE_EQUAL(::ioctl(fd, SIOCSIFFLAGS, &request), 0);
