@@ -19,7 +19,10 @@ struct Offload {
   bool verified = false;      // …or has been checked already.
   uint16_t start = 0;         // Of what the transport checksum covers; `partial`.
   uint16_t offset = 0;        // Of the checksum field, from `start`; `partial`.
+  uint8_t segment_type = 0;   // As it came; `segment_size` > 0.
   uint16_t segment_size = 0;  // Payload bytes of each segment that this packet stands for; 0: one.
+
+  friend bool operator==(const Offload&, const Offload&) = default;
 };
 
 // A packet from its IP header on, to be rewritten in place.
