@@ -122,7 +122,7 @@ Rewritten rewrite_target(const Actions& actions, std::string_view raw_path, bool
     std::string normal;
     if (normalise_path(out, normal).data() != out.data()) out.swap(normal);
   } else {
-    sink.append(raw_path);
+    sink.append(raw_path.empty() ? "/" : raw_path);
   }
   if (!actions.query.empty()) {
     write_query(actions.query, values, sink);

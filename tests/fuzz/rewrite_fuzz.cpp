@@ -92,7 +92,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   request.method = take_line(input);
   request.scheme = "http";
   request.host = take_line(input);
-  const std::string_view raw_path = take_line(input);
+  // As the parser of targets gives it: up to the query.
+  const std::string_view line = take_line(input);
+  const std::string_view raw_path = line.substr(0, line.find_first_of("?#"));
   std::string scratch;
   request.path = normalise_path(raw_path, scratch);
   request.query = take_line(input);
