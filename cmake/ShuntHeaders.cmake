@@ -14,6 +14,6 @@ function(shunt_check_headers)
   add_library(checkheaders OBJECT EXCLUDE_FROM_ALL ${sources})
   target_include_directories(checkheaders PRIVATE ${PROJECT_SOURCE_DIR}/src)
   target_compile_options(checkheaders PRIVATE -O0 -g0)
-  target_link_libraries(checkheaders PRIVATE shunt_options fmt::fmt shunt_llhttp PkgConfig::URING PkgConfig::RE2
+  target_link_libraries(checkheaders PRIVATE shunt_options fmt::fmt shunt_llhttp PkgConfig::URING PkgConfig::RE2 OpenSSL::SSL
     tomlplusplus::tomlplusplus nlohmann_json::nlohmann_json CLI11::CLI11)
 endfunction()

@@ -57,6 +57,7 @@ Result<void> SampleRequest::parse(std::string_view method, std::string_view url,
   view_ = {};
   view_.method = method_;
   view_.scheme = scheme_;
+  view_.sni = sni_;
   view_.host = host_;
   view_.path = rules::normalise_path(path_, path_scratch_);
   view_.query = query_;
@@ -96,6 +97,7 @@ Result<void> SampleRequest::parse_authority(std::string_view authority) {
     return fail("the URL names a user; Shunt refuses such requests");
   host_ = lower(host);
   authority_ = authority;
+  sni_ = scheme_ == "https" ? host_ : "";
   port_ = scheme_ == "https" ? 443 : 80;
   if (port.empty()) return {};
   const Result<uint16_t> number = parse_port(port);

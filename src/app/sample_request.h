@@ -50,6 +50,7 @@ class SampleRequest {
   // What view_ looks at.
   std::string method_;
   std::string scheme_;
+  std::string sni_;  // What a client of that URL asks for.
   std::string host_;
   std::string path_;
   std::string query_;

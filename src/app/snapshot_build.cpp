@@ -4,9 +4,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cctype>
 #include <set>
 
 #include "core/assert.h"
+#include "core/wall_clock.h"
 #include "sched/registry.h"
 
 namespace shunt::app {
@@ -43,6 +45,46 @@ std::unique_ptr<sched::ServerSet> try_pool(const config::Pool& pool, Diagnostics
   if (set) return std::move(*set);
   diagnostics.error(pool.place, fmt::format("pool \"{}\": {}", pool.name, set.error().text));
   return nullptr;
+}
+
+const io::TlsClientFiles* find_tls(const proxy::Snapshot& snapshot,
+                                   const config::ServerTls& settings) {
+  for (const auto& files : snapshot.server_tls) {
+    if (files->settings == settings) return files.get();
+  }
+  return nullptr;
+}
+
+// Reads certificates, keys and authorities. Servers with the same settings share what is read.
+void load_all_tls(proxy::Snapshot& snapshot, Diagnostics& diagnostics) {
+  const int64_t now = wall_clock_ms() / 1000;
+  for (const config::Listener& listener : snapshot.config.listeners) {
+    auto& files = snapshot.listener_tls.emplace_back();
+    if (!listener.tls) continue;
+    files = io::load_tls(listener.tls, now, diagnostics);
+    std::string header = listener.tls.client_header;
+    std::ranges::transform(header, header.begin(), [](unsigned char c) { return std::tolower(c); });
+    if (!header.empty() &&
+        std::ranges::find(snapshot.client_headers, header) == snapshot.client_headers.end())
+      snapshot.client_headers.push_back(header);
+  }
+  for (const config::Pool& pool : snapshot.config.pools) {
+    for (const config::Server& server : pool.servers) {
+      if (!server.tls || find_tls(snapshot, server.tls) != nullptr) continue;
+      auto files = io::load_tls(server.tls, now, diagnostics);
+      if (files != nullptr) snapshot.server_tls.push_back(std::move(files));
+    }
+  }
+}
+
+std::vector<const io::TlsClientFiles*> tls_of_servers(const proxy::Snapshot& snapshot,
+                                                      const config::Pool& pool) {
+  if (std::ranges::none_of(pool.servers, [](const config::Server& one) { return !!one.tls; }))
+    return {};
+  std::vector<const io::TlsClientFiles*> out;
+  for (const config::Server& server : pool.servers)
+    out.push_back(server.tls ? find_tls(snapshot, server.tls) : nullptr);
+  return out;
 }
 
 proxy::Pool snapshot_pool(const config::Pool& pool, std::shared_ptr<sched::ServerSet> servers) {
@@ -89,6 +131,7 @@ Prepared prepare(config::Loaded loaded) {
       rules::compile_actions(snapshot.config.rules, snapshot.config.pools, prepared.diagnostics);
   for (const config::Pool& pool : snapshot.config.pools)
     prepared.empty_sets.push_back(try_pool(pool, prepared.diagnostics));
+  load_all_tls(snapshot, prepared.diagnostics);
   return prepared;
 }
 
@@ -102,6 +145,14 @@ std::shared_ptr<const proxy::Snapshot> ServerSets::apply(Prepared prepared, Chan
   std::shared_ptr<proxy::Snapshot> snapshot = std::move(prepared.snapshot);
   snapshot->generation = ++generation_;
 
+  const bool has_tls =
+      !snapshot->server_tls.empty() ||
+      std::ranges::any_of(snapshot->listener_tls, [](const auto& one) { return one != nullptr; });
+  if (has_tls) {
+    if (tickets_ == nullptr) tickets_ = std::make_unique<io::TlsTicketKeys>(wall_clock_ms() / 1000);
+    snapshot->tickets = tickets_.get();
+  }
+
   std::set<std::string_view> wanted;
   for (size_t i = 0; i < snapshot->config.pools.size(); ++i) {
     const config::Pool& pool = snapshot->config.pools[i];
@@ -113,6 +164,7 @@ std::shared_ptr<const proxy::Snapshot> ServerSets::apply(Prepared prepared, Chan
     }
     reconcile(*place->second, pool, changes);
     snapshot->pools.push_back(snapshot_pool(pool, place->second));
+    snapshot->pools.back().tls = tls_of_servers(*snapshot, pool);
   }
   // Requests in flight hold the removed pools' sets by their own snapshot.
   changes.pools_removed +=

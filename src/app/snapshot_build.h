@@ -55,6 +55,8 @@ class ServerSets {
 
  private:
   std::map<std::string, std::shared_ptr<sched::ServerSet>> sets_;
+  // From the first configuration with TLS on: tickets outlive reloads.
+  std::unique_ptr<io::TlsTicketKeys> tickets_;
   uint64_t generation_ = 0;
 };
 

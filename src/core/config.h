@@ -39,6 +39,55 @@ struct Global {
   friend bool operator==(const Global&, const Global&) = default;
 };
 
+// A file that the configuration names; relative paths are relative to the file that names them.
+struct FileName {
+  std::string path;  // Empty: none.
+  Place place;
+
+  explicit operator bool() const { return !path.empty(); }
+  friend bool operator==(const FileName&, const FileName&) = default;
+};
+
+enum class TlsVersion : uint8_t { kTls12, kTls13 };
+enum class ClientCertificate : uint8_t { kOff, kOptional, kRequired };
+
+// One certificate of a listener, with its chain, and its private key.
+struct TlsCertificate {
+  FileName certificate;  // PEM: the server's own first, then the chain.
+  FileName key;          // PEM.
+  FileName ocsp;         // DER: an OCSP answer to staple, or none.
+
+  friend bool operator==(const TlsCertificate&, const TlsCertificate&) = default;
+};
+
+// TLS of a listener: certificates chosen by SNI, and what holds for all of them.
+struct ListenerTls {
+  std::vector<TlsCertificate> certificates;  // None: plain.
+  TlsVersion minimum_version = TlsVersion::kTls12;
+  std::string ciphers;  // Of TLS 1.2, as OpenSSL writes them; empty: Mozilla's intermediate ones.
+  Place ciphers_place;
+  FileName client_ca;  // PEM: who signs clients' certificates.
+  ClientCertificate client_certificate = ClientCertificate::kOff;
+  std::string client_header;  // Gets the subject of the client's certificate; empty: none does.
+
+  explicit operator bool() const { return !certificates.empty(); }
+  friend bool operator==(const ListenerTls&, const ListenerTls&) = default;
+};
+
+// TLS to a server.
+struct ServerTls {
+  Place place;
+  bool enabled = false;
+  bool verify = true;
+  FileName ca;           // PEM; none: the system's authorities.
+  FileName certificate;  // PEM: ours, if the server wants one.
+  FileName key;
+  std::string name;  // Asked for by SNI and looked for in its certificate; empty: its IP address.
+
+  explicit operator bool() const { return enabled; }
+  friend bool operator==(const ServerTls&, const ServerTls&) = default;
+};
+
 struct Listener {
   Place place;
   std::string name;
@@ -56,6 +105,7 @@ struct Listener {
   uint32_t request_line_max = 8 * 1024;  // Bytes; longer: 414.
   uint32_t header_max = 32 * 1024;       // Bytes of the whole head; longer: 431. At most 64 KiB.
   uint32_t header_count_max = 100;       // Field lines; more: 431.
+  ListenerTls tls;
 
   friend bool operator==(const Listener&, const Listener&) = default;
 };
@@ -88,6 +138,7 @@ struct Match {
   std::vector<std::string> content_type;  // Media type "image/png" or range "image/*", lower case.
   std::vector<Cidr> source;
   std::vector<std::string> scheme;    // "http", "https".
+  std::vector<std::string> sni;       // As host: the name that the client asked for by TLS.
   std::vector<std::string> listener;  // By name.
   std::vector<Match> none;            // `not = {…}`: at most one element.
   std::vector<Match> any;             // `any = [ {…}, … ]`.
@@ -202,6 +253,7 @@ struct Server {
   int32_t weight = 1;        // 0..65535; 0: gets no new requests (quiesced).
   uint32_t upper = 0;  // Requests in flight at which it counts as overloaded; 0: none (ipvsadm -x).
   uint32_t lower = 0;  // Below which it no longer does; 0: three quarters of upper (ipvsadm -y).
+  ServerTls tls;       // Its own, or its pool's.
 
   friend bool operator==(const Server&, const Server&) = default;
 };

@@ -33,7 +33,12 @@ constexpr Key kListener[] = {
     {"proxy_protocol"},
     {"proxy_protocol_from"},
     {"unix_mode"},
-    {"tls", kPlanned},
+    {"tls"},
+};
+constexpr Key kListenerTls[] = {
+    {"certificate"},        {"key"},           {"ocsp"},
+    {"minimum_version"},    {"ciphers"},       {"client_ca"},
+    {"client_certificate"}, {"client_header"},
 };
 constexpr Key kRule[] = {
     {"name"},
@@ -54,9 +59,9 @@ constexpr Key kRule[] = {
     {"retries"},
 };
 constexpr Key kMatch[] = {
-    {"host"},     {"path"},   {"path_prefix"}, {"path_regex"},    {"extension"}, {"method"},
-    {"header"},   {"cookie"}, {"query"},       {"content_type"},  {"source"},    {"scheme"},
-    {"listener"}, {"not"},    {"any"},         {"sni", kPlanned},
+    {"host"},     {"path"},   {"path_prefix"}, {"path_regex"},   {"extension"}, {"method"},
+    {"header"},   {"cookie"}, {"query"},       {"content_type"}, {"source"},    {"scheme"},
+    {"listener"}, {"not"},    {"any"},         {"sni"},
 };
 constexpr Key kValue[] = {{"prefix"}, {"regex"}, {"present"}};
 constexpr Key kRedirect[] = {{"to"}, {"status"}};
@@ -80,6 +85,7 @@ constexpr Key kPool[] = {
     {"idle_timeout"},
     {"idle_age"},
     {"server"},
+    {"tls"},
     {"balance_factor", kPlanned},
     {"spill", kPlanned},
     {"sticky", kPlanned},
@@ -95,8 +101,9 @@ constexpr Key kServer[] = {
     {"lower"},
     {"max_connections", kPlanned},
     {"slow_start", kPlanned},
-    {"tls", kPlanned},
+    {"tls"},
 };
+constexpr Key kServerTls[] = {{"ca"}, {"verify"}, {"name"}, {"certificate"}, {"key"}};
 constexpr Key kTest[] = {{"request"}, {"headers"}, {"source"}, {"expect"}};
 constexpr Key kExpect[] = {
     {"rule"}, {"pool"},     {"status"},  {"target"},
@@ -108,6 +115,7 @@ constexpr Key kExpect[] = {
 constexpr KeyTable kTopKeys{"", kTop};
 constexpr KeyTable kGlobalKeys{"[global]", kGlobal};
 constexpr KeyTable kListenerKeys{"[[listener]]", kListener};
+constexpr KeyTable kListenerTlsKeys{"[listener.tls]", kListenerTls};
 constexpr KeyTable kRuleKeys{"[[rule]]", kRule};
 constexpr KeyTable kMatchKeys{"[rule.match]", kMatch};
 constexpr KeyTable kValueKeys{"[rule.match.header.NAME]", kValue};
@@ -121,6 +129,7 @@ constexpr KeyTable kMirrorKeys{"[rule.mirror]", kMirror};
 constexpr KeyTable kPoolKeys{"[pool.NAME]", kPool};
 constexpr KeyTable kHostHeaderKeys{"[pool.NAME.host_header]", kHostHeader};
 constexpr KeyTable kServerKeys{"[[pool.NAME.server]]", kServer};
+constexpr KeyTable kServerTlsKeys{"[pool.NAME.server.tls]", kServerTls};
 constexpr KeyTable kTestKeys{"[[test]]", kTest};
 constexpr KeyTable kExpectKeys{"[test.expect]", kExpect};
 
@@ -131,10 +140,11 @@ const Key* KeyTable::find(std::string_view name) const {
 
 std::span<const KeyTable* const> key_tables() {
   static constexpr const KeyTable* kAll[] = {
-      &kTopKeys,           &kGlobalKeys,         &kListenerKeys, &kRuleKeys,    &kMatchKeys,
-      &kValueKeys,         &kRedirectKeys,       &kRespondKeys,  &kRewriteKeys, &kQueryEditKeys,
-      &kRequestHeaderKeys, &kResponseHeaderKeys, &kMirrorKeys,   &kPoolKeys,    &kHostHeaderKeys,
-      &kServerKeys,        &kTestKeys,           &kExpectKeys,
+      &kTopKeys,     &kGlobalKeys,    &kListenerKeys,      &kRuleKeys,
+      &kMatchKeys,   &kValueKeys,     &kRedirectKeys,      &kRespondKeys,
+      &kRewriteKeys, &kQueryEditKeys, &kRequestHeaderKeys, &kResponseHeaderKeys,
+      &kMirrorKeys,  &kPoolKeys,      &kHostHeaderKeys,    &kServerKeys,
+      &kTestKeys,    &kExpectKeys,    &kListenerTlsKeys,   &kServerTlsKeys,
   };
   return kAll;
 }

@@ -37,6 +37,8 @@ extern const KeyTable kMirrorKeys;          // `mirror = { pool = "…" }`.
 extern const KeyTable kPoolKeys;
 extern const KeyTable kHostHeaderKeys;  // `host_header = { set = "…" }`.
 extern const KeyTable kServerKeys;
+extern const KeyTable kListenerTlsKeys;
+extern const KeyTable kServerTlsKeys;  // Also of a pool, for its servers.
 extern const KeyTable kTestKeys;
 extern const KeyTable kExpectKeys;
 

@@ -156,6 +156,7 @@ void load_listener(Loading& loading, const toml::table& table) {
     loading.diagnostics.error(reader.place_of("request_line_max"),
                               "\"request_line_max\" must not be larger than \"header_max\"");
 
+  load_listener_tls(loading, reader, listener.tls);
   loading.draft.config.listeners.push_back(std::move(listener));
   loading.draft.listener_places.push_back(std::move(places));
 }

@@ -192,6 +192,7 @@ Match load_match(Loading& loading, const toml::table& table, unsigned depth) {
   read_list(loading, reader, "content_type", match.content_type, accept_content_type);
   read_sources(loading, reader, match.source);
   read_schemes(loading, reader, match.scheme);
+  read_list(loading, reader, "sni", match.sni, accept_host);
   for (Text& text : reader.strings("listener")) {
     match.listener.push_back(text.value);
     loading.draft.match_listeners.push_back(std::move(text));

@@ -17,9 +17,13 @@ toml::table parse_toml(Loading& loading, std::string_view text);
 
 void load_global(Loading& loading, const toml::table& table);
 void load_listener(Loading& loading, const toml::table& table);
+// The `tls` of a listener: a table, or an array of tables with a certificate each.
+void load_listener_tls(Loading& loading, TableReader& reader, ListenerTls& tls);
+// The `tls` of a pool or server; leaves `tls` alone if there is none.
+void load_server_tls(Loading& loading, TableReader& reader, ServerTls& tls);
 void load_pool(Loading& loading, std::string_view name, const toml::table& table);
 void load_server(Loading& loading, std::string_view pool_name, const toml::table& table,
-                 Pool& pool);
+                 const ServerTls& pool_tls, Pool& pool);
 void load_rule(Loading& loading, const toml::table& table);
 // `depth` counts the enclosing `not` and `any`.
 Match load_match(Loading& loading, const toml::table& table, unsigned depth = 0);

@@ -138,7 +138,7 @@ std::optional<LocalityKey> read_locality_key(Loading& loading, TableReader& read
 }
 
 void load_server(Loading& loading, std::string_view pool_name, const toml::table& table,
-                 Pool& pool) {
+                 const ServerTls& pool_tls, Pool& pool) {
   TableReader reader(loading, table, kServerKeys,
                      fmt::format("a server of pool \"{}\"", pool_name));
   Server server;
@@ -152,6 +152,12 @@ void load_server(Loading& loading, std::string_view pool_name, const toml::table
   if (server.lower > server.upper)
     loading.diagnostics.error(reader.place_of("lower"),
                               "\"lower\" must not be larger than \"upper\"");
+  server.tls = pool_tls;
+  load_server_tls(loading, reader, server.tls);
+  if (server.tls && server.tls.verify && server.tls.name.empty() &&
+      server.address.family() == AF_UNIX)
+    loading.diagnostics.error(server.tls.place,
+                              "\"tls\" to a unix socket needs \"name\": there is no other to verify");
   pool.servers.push_back(std::move(server));
 }
 
@@ -179,8 +185,12 @@ void load_pool(Loading& loading, std::string_view name, const toml::table& table
   reader.duration("idle_timeout", pool.idle_timeout, kTimeoutMin, kTimeoutMax);
   reader.duration("idle_age", pool.idle_age, kTimeoutMin, kIdleAgeMax);
 
+  ServerTls tls;
+  load_server_tls(loading, reader, tls);
+
   const size_t errors = loading.diagnostics.error_count();
-  reader.tables("server", [&](const toml::table& one) { load_server(loading, name, one, pool); });
+  reader.tables("server",
+                [&](const toml::table& one) { load_server(loading, name, one, tls, pool); });
   if (pool.servers.empty() && errors == loading.diagnostics.error_count())
     loading.missing(pool.place, fmt::format("pool \"{}\" has no server", name),
                     fmt::format("add [[pool.{}.server]] with an address", name));

@@ -21,6 +21,7 @@ namespace shunt {
   X(kClientClosed, "client_closed", 0, "The client closed the connection before the end of the answer.")           \
   X(kClientReset, "client_reset", 0, "The client reset the connection.")                                           \
   X(kClientSendTimeout, "client_send_timeout", 0, "The client stopped taking the answer.")                         \
+  X(kTlsHandshake, "tls_handshake", 0, "The TLS handshake with the client failed.")                                 \
   X(kNoRule, "no_rule", 404, "No rule matches this request.")                                                      \
   X(kRewriteInvalid, "rewrite_invalid", 400, "The request makes no valid request once it is rewritten.")           \
   X(kRewriteTooLarge, "rewrite_too_large", 431, "The request is too large once it is rewritten.")                  \
@@ -31,6 +32,7 @@ namespace shunt {
   X(kConnectRefused, "connect_refused", 502, "The server refused the connection.")                                 \
   X(kConnectFailed, "connect_failed", 502, "The server cannot be reached.")                                        \
   X(kConnectTimeout, "connect_timeout", 504, "The connection to the server timed out.")                            \
+  X(kServerTls, "server_tls", 502, "The TLS handshake with the server failed.")                                    \
   X(kServerClosed, "server_closed", 502, "The server closed the connection without an answer.")                    \
   X(kServerReset, "server_reset", 502, "The server reset the connection.")                                         \
   X(kServerTruncated, "server_truncated", 502, "The server ended its answer too early.")                           \

@@ -1,7 +1,7 @@
 // One connection's transport, as the layers above use it: receiving, sending, waiting and closing,
 // whatever lies between them and the descriptor. A value: owned by its connection, used on the
-// worker's thread only. Plain, each call is the event loop's own and nothing more; the errors, and
-// the rules for operations, are those of io/io.h.
+// worker's thread only. Plain, each call is the event loop's own behind one branch; with TLS it
+// goes to a TlsStream. The errors, and the rules for operations, are those of io/io.h.
 #pragma once
 
 #include <cstdint>
@@ -10,8 +10,13 @@
 
 #include "core/assert.h"
 #include "io/io.h"
+#include "io/tls_stream.h"
 
 namespace shunt::io {
+
+class TlsEngine;
+class TlsClientContext;
+class TlsServerContext;
 
 class Stream {
  public:
@@ -19,6 +24,7 @@ class Stream {
   explicit Stream(Fd fd) : fd_(fd) {}
   Stream(const Stream&) = delete;
   Stream& operator=(const Stream&) = delete;
+  ~Stream() { SHUNT_ASSERT(tls_ == nullptr); }
 
   Fd fd() const { return fd_; }
   bool is_open() const { return fd_ >= 0; }
@@ -29,16 +35,36 @@ class Stream {
     fd_ = fd;
   }
 
-  // Whether bytes go through as they are, so that the kernel may move them past us.
-  bool may_splice() const { return true; }
+  // From here on the connection speaks TLS; handshake() comes next. False if memory is short.
+  [[nodiscard]] bool accept_tls(TlsEngine& engine, TlsServerContext& context);
+  // `name`: the server's host name or IP address, which its certificate must have.
+  [[nodiscard]] bool connect_tls(TlsEngine& engine, TlsClientContext& context,
+                                 std::string_view name);
+  void handshake(Op& op) { tls_->handshake(op); }
 
-  void recv(Io& io, RecvOp& op) { io.recv(op, fd_); }
-  void poll(Io& io, Op& op, uint32_t events) { io.poll(op, fd_, events); }
+  bool is_tls() const { return tls_ != nullptr; }
+  const TlsStream* tls() const { return tls_; }  // What was agreed; null if plain.
+
+  // Whether bytes go through as they are, so that the kernel may move them past us.
+  bool may_splice() const { return tls_ == nullptr; }
+  // A send has taken more than it said, and the rest cannot be replaced by other bytes.
+  bool holds_unsent() const { return tls_ != nullptr && tls_->holds_unsent(); }
+
+  void recv(Io& io, RecvOp& op) {
+    if (tls_ != nullptr) return tls_->recv(op);
+    io.recv(op, fd_);
+  }
+  void poll(Io& io, Op& op, uint32_t events) {
+    if (tls_ != nullptr) return tls_->poll(op, events);
+    io.poll(op, fd_, events);
+  }
 
   int64_t recv_now(Io& io, std::span<char> room, bool peek = false) {
+    if (tls_ != nullptr) return tls_->recv_now(room, peek);
     return io.recv_now(fd_, room.data(), room.size(), peek);
   }
   int64_t send_now(Io& io, std::span<const iovec> parts, bool more = false) {
+    if (tls_ != nullptr) return tls_->send_now(parts, more);
     return io.send_now(fd_, parts, more);
   }
   // Require may_splice().
@@ -48,13 +74,25 @@ class Stream {
   }
 
   // Ends our direction; what the peer still sends can be read away.
-  void shutdown_write(Io& io) { io.shutdown_write(fd_); }
+  void shutdown_write(Io& io) {
+    if (tls_ != nullptr) return tls_->shutdown_write();
+    io.shutdown_write(fd_);
+  }
   // Both require that no operation on the stream is submitted; it is not open afterwards.
-  void close(Io& io) { io.close(std::exchange(fd_, -1)); }
-  void close_reset(Io& io) { io.close_reset(std::exchange(fd_, -1)); }
+  void close(Io& io) {
+    if (tls_ != nullptr) end_tls(true);
+    io.close(std::exchange(fd_, -1));
+  }
+  void close_reset(Io& io) {
+    if (tls_ != nullptr) end_tls(false);
+    io.close_reset(std::exchange(fd_, -1));
+  }
 
  private:
+  void end_tls(bool goodbye);
+
   Fd fd_ = -1;
+  TlsStream* tls_ = nullptr;
 };
 
 }  // namespace shunt::io

@@ -10,6 +10,7 @@
 #include "core/slab.h"
 #include "io/io.h"
 #include "io/pipe_pool.h"
+#include "io/tls_engine.h"
 #include "proxy/access_log.h"
 #include "proxy/block_pool.h"
 #include "proxy/message.h"
@@ -45,11 +46,13 @@ struct Context {
   Mirrors* mirrors = nullptr;
   Generation* generation = nullptr;  // What new requests use.
   bool draining = false;
+  std::unique_ptr<io::TlsEngine> tls;  // From the first snapshot with TLS on.
 
   BlockPool blocks{kBlocksKept};
   io::PipePool pipes{io, kPipesMax};
   rules::RuleSet::Scratch rule_scratch;
   std::string path_scratch;
+  std::string sni_scratch;
   RequestIds request_ids;
 
   // What a rule makes of target and Host; valid within one callback only.

@@ -106,7 +106,8 @@ void Exchange::fail(Reason reason) {
   if (response_relay_.active()) response_relay_.stop();
   drop_connection();
   // A head that did not leave before the answer turned out bad gives way to an error page.
-  if (bytes_out_ == 0 && response_relay_.bytes_sent() == 0) head_sent_ = false;
+  if (bytes_out_ == 0 && response_relay_.bytes_sent() == 0 && !session_.stream().holds_unsent())
+    head_sent_ = false;
   const bool client_is_gone = info(reason).status == 0;
   if (head_sent_ || client_is_gone) {
     afterwards_ = until_close_ || client_is_gone ? Afterwards::kReset : Afterwards::kClose;
@@ -149,7 +150,7 @@ void Exchange::write_log() {
   record.client = &session_.client();
   record.listener = session_.listener().config.name;
   record.method = method_text_;
-  record.scheme = "http";
+  record.scheme = session_.scheme();
   record.host = host_;
   record.target = target_;
   record.version = method_text_.empty()           ? ""

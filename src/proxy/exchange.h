@@ -47,6 +47,9 @@ class Exchange final : public UpstreamConnection::User, public BodyRelay::Owner 
   // The request could not be parsed or did not arrive: answers, and the connection ends.
   void begin_refused(Reason reason, Reject reject);
 
+  // No request came of the connection, and nobody is there to be answered: only the log tells.
+  void begin_lost(Reason reason, const char* why, Afterwards afterwards);
+
   // The client's connection is gone; nothing more can be sent.
   void on_client_gone(Reason reason);
   // The deadline set last has passed.
@@ -99,6 +102,7 @@ class Exchange final : public UpstreamConnection::User, public BodyRelay::Owner 
   void send_request(const RequestHead* head);
   void write_head(HeadBuffer& out, const RequestHead& head, const Pool& pool,
                   const sched::Server& server);
+  RequestForwarding forwarding(const config::Pool& pool, std::span<char> subject_room) const;
   void relay_request(std::string_view head, size_t sent);
   void request_done();
   void on_request_relay_end();

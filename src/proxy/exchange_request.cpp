@@ -18,6 +18,9 @@ Reason reason_of_connect(int result) {
       return Reason::kConnectRefused;
     case ETIMEDOUT:
       return Reason::kConnectTimeout;
+    case EPROTO:
+    case ECONNABORTED:
+      return Reason::kServerTls;
     case EMFILE:
     case ENFILE:
       return Reason::kNoDescriptor;
@@ -48,7 +51,8 @@ void Exchange::try_server(const RequestHead* head) {
     const bool probe = !is_idempotent(method_) || !replayable_;
     // A connection with a PROXY header is its client's.
     if (!fresh_only_ && pool_config().send_proxy == 0) {
-      connection_ = context_.upstreams->take(*server_, idle_limits(pool_config()), probe, *this);
+      connection_ = context_.upstreams->take(*server_, idle_limits(pool_config()), probe, *this,
+                                             pool_->tls_of(*server_));
       if (connection_ != nullptr) {
         note_assignment();
         connected_ = assigned_;
@@ -57,7 +61,7 @@ void Exchange::try_server(const RequestHead* head) {
       }
     }
     int error = 0;
-    connection_ = context_.upstreams->connect(*server_, *this, error);
+    connection_ = context_.upstreams->connect(*server_, *this, error, pool_->tls_of(*server_));
     note_assignment();
     reused_ = false;
     if (connection_ != nullptr) {
@@ -115,10 +119,30 @@ void Exchange::on_connected(int32_t result) {
   SHUNT_ASSERT(phase_ == Phase::kConnecting);
   if (result < 0) {
     connection_ = nullptr;
-    return server_failed(reason_of_connect(result));
+    const Reason reason = reason_of_connect(result);
+    if (reason == Reason::kServerTls) detail_ = context_.upstreams->tls_failure();
+    return server_failed(reason);
   }
   connected_ = context_.io.now();
   send_request(nullptr);
+}
+
+// What servers are told; a certificate's subject goes into `subject_room`.
+RequestForwarding Exchange::forwarding(const config::Pool& pool,
+                                       std::span<char> subject_room) const {
+  RequestForwarding how;
+  how.scheme = session_.scheme();
+  how.client_ip = session_.client_ip();
+  how.forwarded = pool.forwarded;
+  how.host_header = pool.host_header;
+  how.chunked = request_framing_ == Framing::kChunked;
+  how.withheld = generation_.snapshot->client_headers;
+  const std::string& client_header = session_.listener().config.tls.client_header;
+  if (session_.stream().is_tls() && !client_header.empty()) {
+    how.client_header = client_header;
+    how.client_subject = session_.stream().tls()->peer_subject(subject_room);
+  }
+  return how;
 }
 
 void Exchange::send_request(const RequestHead* head) {
@@ -159,14 +183,11 @@ void Exchange::send_request(const RequestHead* head) {
 void Exchange::write_head(HeadBuffer& out, const RequestHead& head, const Pool& pool,
                           const sched::Server& server) {
   const config::Pool& config = *pool.config;
-  RequestForwarding how;
-  how.client_ip = session_.client_ip();
-  how.forwarded = config.forwarded;
-  how.host_header = config.host_header;
+  std::array<char, kClientSubjectMax> subject_room;
+  RequestForwarding how = forwarding(config, subject_room);
   std::string server_host;
   if (config.host_header == config::HostHeader::kServer) server_host = host_of(server.spec.address);
   how.host = config.host_header == config::HostHeader::kServer ? server_host : config.host;
-  how.chunked = request_framing_ == Framing::kChunked;
   ActionValues values;
   if (actions_ != nullptr) edit_request(how, values, head, pool, server);
   write_request_head(out, head, how);

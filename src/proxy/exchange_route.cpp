@@ -27,6 +27,14 @@ void Exchange::begin_refused(Reason reason, Reject reject) {
   respond_with_error(reject.status, reason, reject.why);
 }
 
+void Exchange::begin_lost(Reason reason, const char* why, Afterwards afterwards) {
+  begun_ = context_.io.now();
+  if (context_.log.enabled()) wall_time_ms_ = wall_clock_ms();
+  detail_ = why;
+  afterwards_ = afterwards;
+  finish(reason);
+}
+
 // Keeps what is needed beyond this callback; the parsed head is scratch of the worker.
 void Exchange::remember(const RequestHead& head, uint32_t offset) {
   begun_ = context_.io.now();
@@ -67,7 +75,9 @@ void Exchange::parse_again(RequestHead& head) const {
 
 void Exchange::view_request(const RequestHead& head, rules::RequestView& view) {
   view.method = head.method_text;
-  view.scheme = "http";
+  view.scheme = session_.scheme();
+  if (session_.stream().is_tls())
+    view.sni = rules::to_lower(session_.stream().tls()->sni(), context_.sni_scratch);
   view.host = head.host;
   view.path = rules::normalise_path(head.path, context_.path_scratch);
   view.query = head.query;

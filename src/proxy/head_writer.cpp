@@ -2,6 +2,7 @@
 // copied.
 #include "proxy/head_writer.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cstring>
 #include <optional>
@@ -94,6 +95,17 @@ void append_known(HeadBuffer& out, KnownField known, const Field& field, const R
     case kUpgrade:
       return;
   }
+}
+
+// Whether only we may state this field; also when "_" stands for "-" in it, which servers with a
+// CGI-like interface read as the same.
+bool is_withheld(std::string_view name, const RequestForwarding& how) {
+  const auto same = [](char received, char wanted) {
+    if (received == '_') received = '-';
+    return to_lower(received) == wanted;
+  };
+  return std::ranges::any_of(
+      how.withheld, [&](const std::string& one) { return std::ranges::equal(name, one, same); });
 }
 
 // The client's values of a list field, each followed by ", ".
@@ -266,13 +278,14 @@ void write_request_head(HeadBuffer& out, const RequestHead& request, const Reque
     if (name.disguised || removed_by_connection(request, field.name)) continue;
     if (how.fields.drops(field.name)) continue;
     if (name.field == KnownField::kOther) {
-      out.append_field(field.name, field.value);
+      if (!is_withheld(field.name, how)) out.append_field(field.name, field.value);
     } else {
       append_known(out, name.field, field, request, how.forwarded, lists);
     }
   }
   if (how.forwarded) append_forwarding_fields(out, request, how, lists);
   append_edits(out, how.fields);
+  if (!how.client_subject.empty()) out.append_field(how.client_header, how.client_subject);
   if (how.chunked) {
     out.append("Transfer-Encoding: chunked\r\n");
   } else if (request.framing == Framing::kLength) {

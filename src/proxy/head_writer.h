@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "core/address.h"
@@ -17,7 +18,10 @@ namespace shunt::proxy {
 // How much larger than the head that was received (and RequestForwarding::host) the one that goes
 // out can be: a space behind each colon, the forwarding fields with an authority and an address in
 // each, Via, framing, Connection. Memory of that size cannot overflow.
-inline constexpr size_t kHeadGrowthMax = 2048;
+inline constexpr size_t kHeadGrowthMax = 3072;
+
+// What is passed on of the subject of a client's certificate.
+inline constexpr size_t kClientSubjectMax = 512;
 
 // The largest head that goes out where a rule's actions may make it grow: as large as those that
 // come in, with the above.
@@ -55,7 +59,11 @@ struct RequestForwarding {
   bool forwarded = true;             // X-Forwarded-*, Forwarded (RFC 7239), Via.
   config::HostHeader host_header = config::HostHeader::kPass;
   std::string_view host;  // For kServer and kFixed, and for requests without authority.
-  bool chunked = false;   // The body goes out chunked; must be set if request.framing is kChunked.
+  // Names (lower case) of fields that clients must not state; see Snapshot::client_headers.
+  std::span<const std::string> withheld = {};
+  std::string_view client_header;   // The one of them for client_subject; empty: none.
+  std::string_view client_subject;  // Empty: the client has shown no certificate.
+  bool chunked = false;  // The body goes out chunked; must be set if request.framing is kChunked.
   std::string_view target;  // Rewritten, in origin form; empty: as it came.
   HeadEdits fields;         // Ours (X-Forwarded-For…) give way to those that are set or removed.
 };

@@ -87,8 +87,9 @@ constexpr auto kStatedByProxies = std::to_array<std::string_view>({
     "x-scheme",
 });
 
-// And everything that begins so: -for, -host, -proto, -port, -prefix, -client-cert…
-constexpr std::string_view kStatedPrefix = "x-forwarded";
+// And everything that begins so: -for, -host, -proto, -port, -prefix, -client-cert…; and what
+// listeners may be told to state of their clients' certificates (core/config_load_tls.cpp).
+constexpr std::string_view kStatedPrefixes[] = {"x-forwarded", "x-client-"};
 
 constexpr auto kForbiddenTrailers = std::to_array<std::string_view>({
     "age",
@@ -142,7 +143,9 @@ bool listed(const std::array<std::string_view, kSize>& names, std::string_view n
 }
 
 bool stated_by_proxies(std::string_view name) {
-  if (name.size() >= kStatedPrefix.size() && same_letters(name, kStatedPrefix)) return true;
+  for (const std::string_view prefix : kStatedPrefixes) {
+    if (name.size() >= prefix.size() && same_letters(name, prefix)) return true;
+  }
   return listed(kStatedByProxies, name);
 }
 

@@ -68,10 +68,11 @@ void Mirror::start(size_t size) {
   context.metrics.mirrored.add();
   // A connection with a PROXY header is its client's.
   if (pool_.config->send_proxy == 0)
-    connection_ = context.upstreams->take(server_, idle_limits(*pool_.config), false, *this);
+    connection_ = context.upstreams->take(server_, idle_limits(*pool_.config), false, *this,
+                                          pool_.tls_of(server_));
   if (connection_ != nullptr) return send_more();
   int error = 0;
-  connection_ = context.upstreams->connect(server_, *this, error);
+  connection_ = context.upstreams->connect(server_, *this, error, pool_.tls_of(server_));
   if (connection_ == nullptr) return fail();
   arm(pool_.config->connect_timeout);
 }

@@ -83,6 +83,7 @@ class ServiceImpl final : public Service, public SessionOwner, public Spread::Re
   void on_handed_over(const std::string* listener, io::Fd fd) override;
 
  private:
+  void use_tls();
   ListenerState& listener_state(const std::string& name);
   void accept_from(Acceptor& acceptor);
   void on_accept(Acceptor& acceptor, int32_t result);
@@ -134,9 +135,36 @@ void ServiceImpl::use(std::shared_ptr<const Snapshot> snapshot) {
     state.config = config.listeners[i];
     state.index = i;
   }
+  use_tls();
   if (limits_.spread != nullptr)
     limits_.spread->use_generation(limits_.worker, context_.generation->snapshot->generation);
   drop_unused_generations();
+}
+
+// Contexts are made of files that prepare() has tried out: only memory can be short.
+void ServiceImpl::use_tls() {
+  const Snapshot& snapshot = *context_.generation->snapshot;
+  if (snapshot.has_tls() && context_.tls == nullptr)
+    context_.tls = std::make_unique<io::TlsEngine>(context_.io, *snapshot.tickets);
+  if (context_.tls == nullptr) return;
+  io::TlsEngine& tls = *context_.tls;
+  tls.begin_generation();
+  for (const auto& state : listeners_) {
+    // Clients still come to a listener that is leaving.
+    if (state->index == config::kNone) {
+      if (state->tls != nullptr) tls.keep(*state->tls);
+      continue;
+    }
+    const auto* files =
+        snapshot.listener_tls.empty() ? nullptr : snapshot.listener_tls[state->index].get();
+    state->tls = files != nullptr ? tls.context_of(*files) : nullptr;
+    SHUNT_ASSERT(files == nullptr || state->tls != nullptr);
+  }
+  for (const auto& files : snapshot.server_tls) {
+    const bool made = tls.context_of(*files) != nullptr;
+    SHUNT_ASSERT(made);
+  }
+  tls.forget_unwanted();
 }
 
 // Found by name, so that sessions keep theirs over reloads. A handful, looked up on reload only.

@@ -35,7 +35,7 @@ Session::~Session() {
 void Session::start() {
   set_client(context_.io.peer_address(stream_.fd()));
   set_deadline(context_.io.now() + listener_.config.header_timeout);
-  if (!listener_.config.proxy_protocol) return read_more();
+  if (!listener_.config.proxy_protocol) return begin_stream();
   if (!may_send_preface())
     return refuse(Reason::kProxySource, {403, "the source is not in proxy_protocol_from"});
   phase_ = Phase::kPreface;
@@ -51,6 +51,40 @@ void Session::set_client(const SocketAddress& client) {
 
 SocketAddress Session::destination() const {
   return told_destination_ ? *told_destination_ : context_.io.local_address(stream_.fd());
+}
+
+// What the client has to say begins: a handshake, or the first head.
+void Session::begin_stream() {
+  if (listener_.tls != nullptr) return start_tls();
+  phase_ = Phase::kReading;
+  read_more();
+}
+
+void Session::start_tls() {
+  phase_ = Phase::kHandshake;
+  if (!stream_.accept_tls(*context_.tls, *listener_.tls)) return terminate(true);
+  stream_.handshake(ready_);
+}
+
+void Session::on_handshake(int32_t result) {
+  if (result == 0) {
+    enter(Phase::kReading);
+    // The first head has the time of any other, not what the handshake has left.
+    set_deadline(context_.io.now() + listener_.config.header_timeout);
+    return process_input();
+  }
+  // Somebody looked whether the port is open.
+  if (!stream_.tls()->has_heard()) return terminate(false);
+  if (result == -EPROTO)
+    return lose(Reason::kTlsHandshake, stream_.tls()->failure(), Afterwards::kClose);
+  lose(Reason::kTlsHandshake, "the client ended the connection", Afterwards::kReset);
+}
+
+// There is nobody to answer, but the log tells.
+void Session::lose(Reason reason, const char* why, Afterwards afterwards) {
+  enter(Phase::kExchange);
+  exchange_ = owner_.make_exchange(*this);
+  exchange_->begin_lost(reason, why, afterwards);
 }
 
 HeadLimits Session::head_limits() const {
@@ -71,6 +105,8 @@ void Session::set_deadline(Instant deadline) {
 void Session::enter(Phase target) {
   const bool allowed = target == Phase::kTerminating || target == Phase::kLingering ||
                        (phase_ == Phase::kPreface && target != Phase::kPreface) ||
+                       (phase_ == Phase::kHandshake && target == Phase::kReading) ||
+                       (phase_ == Phase::kHandshake && target == Phase::kExchange) ||
                        (phase_ == Phase::kReading && target == Phase::kExchange) ||
                        (phase_ == Phase::kExchange && target == Phase::kReading);
   SHUNT_ASSERT(allowed);
@@ -103,7 +139,8 @@ void Session::read_preface() {
   }
 }
 
-// `seen` begins with what the input holds already. False if the connection is refused.
+// `seen` begins with what the input holds already. False if that is over: the header is complete,
+// or the connection refused.
 bool Session::take_preface(std::span<char> seen) {
   const io::ProxyParse parse = io::parse_proxy_header({seen.data(), seen.size()});
   if (parse.status == io::ProxyParse::Status::kMalformed) {
@@ -122,9 +159,8 @@ bool Session::take_preface(std::span<char> seen) {
     set_client(parse.header.told->source);
     told_destination_ = std::make_unique<SocketAddress>(parse.header.told->destination);
   }
-  enter(Phase::kReading);
-  read_more();
-  return true;
+  begin_stream();
+  return false;
 }
 
 // --- Receiving ---
@@ -152,7 +188,8 @@ void Session::on_receive(int32_t result) {
   }
   switch (phase_) {
     case Phase::kPreface:
-      SHUNT_ASSERT(false);  // It is polled for.
+    case Phase::kHandshake:
+      SHUNT_ASSERT(false);  // They poll.
       return;
     case Phase::kReading:
       if (result <= 0) return terminate(false);
@@ -180,6 +217,7 @@ void Session::on_ready(int32_t result) {
   if (phase_ == Phase::kTerminating) return join();
   if (phase_ == Phase::kPreface) return read_preface();
   if (phase_ == Phase::kLingering) return discard();
+  if (phase_ == Phase::kHandshake) return on_handshake(result);
   if (phase_ == Phase::kExchange) {
     // Armed by an end of the client's direction, or for the rest of a head that was refused
     // meanwhile.
@@ -246,6 +284,9 @@ bool Session::process_head() {
 }
 
 void Session::refuse(Reason reason, Reject reject) {
+  // A client that wants TLS understands no page in clear.
+  if (listener_.tls != nullptr && !stream_.is_tls())
+    return lose(reason, reject.why, Afterwards::kClose);
   enter(Phase::kExchange);
   exchange_ = owner_.make_exchange(*this);
   exchange_->begin_refused(reason, reject);
@@ -307,6 +348,9 @@ void Session::on_timer() {
     case Phase::kPreface:
       return refuse(Reason::kRequestHeaderTimeout,
                     {408, "the PROXY header did not arrive in time"});
+    case Phase::kHandshake:
+      if (!stream_.tls()->has_heard()) return terminate(false);
+      return lose(Reason::kTlsHandshake, "the handshake did not end in time", Afterwards::kReset);
     case Phase::kReading:
       if (input_.empty()) return terminate(false);
       return refuse(Reason::kRequestHeaderTimeout,

@@ -2,7 +2,7 @@
 // order of pipelined requests (the next head is not looked at before the answer to the last is
 // out), and closes. Owned by the service; used on the worker's thread only.
 //
-//   kPreface (a PROXY header, if the listener wants one) ──→ kReading
+//   kPreface (a PROXY header, if the listener wants one) ──→ kHandshake (TLS, if it has any) ──→
 //   kReading ──head complete──→ kExchange ──answered──→ kReading … or kLingering → kTerminating →
 //   freed
 //
@@ -34,6 +34,7 @@ struct ListenerState {
   uint32_t index =
       config::kNone;  // In the snapshot in use; kNone once it is gone from the configuration.
   uint32_t sessions = 0;
+  io::TlsServerContext* tls = nullptr;  // Null: plain.
 };
 
 // What the service does for its sessions.
@@ -62,6 +63,7 @@ class Session : public ListNode<> {
 
   // --- For the exchange ---
   io::Stream& stream() { return stream_; }
+  std::string_view scheme() const { return stream_.is_tls() ? "https" : "http"; }
   Input& input() { return input_; }            // Begins with the request of the exchange.
   Input& next_input() { return next_input_; }  // What arrived behind it meanwhile.
   const ListenerState& listener() const { return listener_; }
@@ -81,12 +83,23 @@ class Session : public ListNode<> {
   void on_exchange_end(Exchange& exchange, size_t used, Afterwards afterwards);
 
  private:
-  enum class Phase : uint8_t { kPreface, kReading, kExchange, kLingering, kTerminating };
+  enum class Phase : uint8_t {
+    kPreface,
+    kHandshake,
+    kReading,
+    kExchange,
+    kLingering,
+    kTerminating
+  };
 
   void set_client(const SocketAddress& client);
   bool may_send_preface() const;
   void read_preface();
   bool take_preface(std::span<char> seen);
+  void begin_stream();
+  void start_tls();
+  void on_handshake(int32_t result);
+  void lose(Reason reason, const char* why, Afterwards afterwards);
   void read_more();
   void on_receive(int32_t result);
   void on_ready(int32_t result);

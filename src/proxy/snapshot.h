@@ -7,6 +7,8 @@
 #include <vector>
 
 #include "core/config.h"
+#include "io/tls_files.h"
+#include "io/tls_tickets.h"
 #include "rules/actions.h"
 #include "rules/rule_set.h"
 #include "sched/server_set.h"
@@ -21,6 +23,11 @@ struct Pool {
   config::LocalityKey key;     // With the scheduler's default filled in.
   bool key_needed = false;     // The scheduler looks at the key (dh, lblc, lblcr, sh, mh by key).
   bool key_is_source = false;  // sh and mh hash the client's address and port, as the kernel does.
+  // Parallel to config->servers, null for plain ones; empty if all are. Into Snapshot::server_tls.
+  std::vector<const io::TlsClientFiles*> tls = {};
+
+  // Of one of the pool's servers; null: plain.
+  const io::TlsClientFiles* tls_of(const sched::Server& server) const;
 };
 
 struct Snapshot {
@@ -30,6 +37,15 @@ struct Snapshot {
   // Parallel to config.rules; null for those that pass messages on as they are.
   std::vector<std::unique_ptr<const rules::Actions>> actions;
   std::vector<Pool> pools;  // Parallel to config.pools.
+  // Parallel to config.listeners; null: plain.
+  std::vector<std::unique_ptr<const io::TlsServerFiles>> listener_tls;
+  std::vector<std::unique_ptr<const io::TlsClientFiles>> server_tls;
+  io::TlsTicketKeys* tickets = nullptr;  // Of the process, which they outlive; set with any TLS.
+  // The fields in which listeners tell servers who their clients are: lower case, none twice. What
+  // clients send under these names reaches no server, whichever listener they came to.
+  std::vector<std::string> client_headers;
+
+  bool has_tls() const { return tickets != nullptr; }
 };
 
 }  // namespace shunt::proxy

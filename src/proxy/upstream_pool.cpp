@@ -51,16 +51,43 @@ void UpstreamConnection::enter(State target) {
 void UpstreamConnection::on_connect(int32_t result) {
   if (state_ == State::kClosing) return close_when_joined();
   SHUNT_ASSERT(state_ == State::kConnecting);
-  User* user = user_;
   if (result == 0 && !send_preamble()) result = -ECONNRESET;
   if (result < 0) {
+    User* user = user_;
     pool_.close(*this);
     return user->on_connected(result);
   }
+  if (tls_ == nullptr) return connected();
+  io::TlsEngine& engine = *pool_.context_.tls;
+  io::TlsClientContext* context = engine.context_of(*tls_);
+  const std::string name = tls_->settings.name.empty() && server_.address.is_ip()
+                               ? server_.address.ip().to_string()
+                               : tls_->settings.name;
+  if (context == nullptr || !stream_.connect_tls(engine, *context, name)) {
+    User* user = user_;
+    pool_.close(*this);
+    return user->on_connected(-ENOMEM);
+  }
+  io::bind<&UpstreamConnection::on_handshake>(more_, *this);
+  stream_.handshake(more_);
+}
+
+void UpstreamConnection::on_handshake(int32_t result) {
+  if (state_ == State::kClosing) return close_when_joined();
+  if (result == 0) return connected();
+  User* user = user_;
+  pool_.tls_failure_ =
+      result == -EPROTO ? stream_.tls()->failure() : "the server ended the connection";
+  pool_.close(*this);
+  user->on_connected(-EPROTO);
+}
+
+void UpstreamConnection::connected() {
+  tls_ = nullptr;
   enter(State::kActive);
   io::bind<&UpstreamConnection::on_more>(more_, *this);
   receive();
-  user->on_connected(0);
+  user_->on_connected(0);
 }
 
 // A connection that has not sent anything has room for so little: one that has none is broken.
@@ -157,10 +184,11 @@ UpstreamServer& UpstreamPool::of(const sched::Server& server) {
 }
 
 UpstreamConnection* UpstreamPool::take(const sched::Server& server, const IdleLimits& limits,
-                                       bool probe, UpstreamConnection::User& user) {
+                                       bool probe, UpstreamConnection::User& user,
+                                       const io::TlsClientFiles* tls) {
   UpstreamServer& upstream = of(server);
   while (UpstreamConnection* connection = take_idle(upstream)) {
-    if (!usable(*connection, limits, probe)) {
+    if (!usable(*connection, limits, probe, tls)) {
       close(*connection);
       continue;
     }
@@ -184,7 +212,9 @@ UpstreamConnection* UpstreamPool::take_idle(UpstreamServer& server) {
   return &connection;
 }
 
-bool UpstreamPool::usable(UpstreamConnection& connection, const IdleLimits& limits, bool probe) {
+bool UpstreamPool::usable(UpstreamConnection& connection, const IdleLimits& limits, bool probe,
+                          const io::TlsClientFiles* tls) {
+  if (connection.tls_key_ != (tls != nullptr ? tls->key : 0)) return false;
   const Instant now = context_.io.now();
   if (now - connection.idle_since_ >= limits.timeout) return false;
   if (now - connection.created_ >= limits.age) return false;
@@ -197,7 +227,8 @@ bool UpstreamPool::usable(UpstreamConnection& connection, const IdleLimits& limi
 }
 
 UpstreamConnection* UpstreamPool::connect(const sched::Server& server,
-                                          UpstreamConnection::User& user, int& error) {
+                                          UpstreamConnection::User& user, int& error,
+                                          const io::TlsClientFiles* tls) {
   UpstreamServer& upstream = of(server);
   if (connections_.in_use() >= connections_max_) evict_idle(1);
   const io::Fd fd = context_.io.open_socket(upstream.address);
@@ -209,6 +240,8 @@ UpstreamConnection* UpstreamPool::connect(const sched::Server& server,
   if (upstream.connections++ == 0) IntrusiveList<UpstreamServer>::remove(upstream);
   connection->user_ = &user;
   connection->uses_ = 1;
+  connection->tls_ = tls;
+  connection->tls_key_ = tls != nullptr ? tls->key : 0;
   context_.metrics.upstream_connects.add();
   if (fd >= 0) {
     context_.io.connect(connection->more_, fd, upstream.address);

@@ -16,6 +16,7 @@
 #include "core/slab.h"
 #include "io/io.h"
 #include "io/stream.h"
+#include "io/tls_files.h"
 #include "proxy/context.h"
 #include "proxy/http_parser.h"
 #include "proxy/input.h"
@@ -63,6 +64,8 @@ class UpstreamConnection : public ListNode<>, public ListNode<ByUse> {
 
   void on_connect(int32_t result);
   bool send_preamble();
+  void on_handshake(int32_t result);
+  void connected();
   void on_receive(int32_t result);
   void on_more(int32_t result);
   void on_idle_timeout();
@@ -74,7 +77,9 @@ class UpstreamConnection : public ListNode<>, public ListNode<ByUse> {
   User* user_ = nullptr;  // Set exactly while lent.
   io::Stream stream_;     // Not open: connecting, and waits for a descriptor.
   State state_ = State::kConnecting;
-  bool held_ = false;  // Closing, but its descriptor is in use by a relay.
+  bool held_ = false;                        // Closing, but its descriptor is in use by a relay.
+  const io::TlsClientFiles* tls_ = nullptr;  // While connecting.
+  uint64_t tls_key_ = 0;                     // Of `tls_`; 0: plain.
   uint32_t uses_ = 0;
   Instant created_;
   Instant idle_since_;
@@ -127,16 +132,18 @@ class UpstreamPool {
   UpstreamPool(const UpstreamPool&) = delete;
   UpstreamPool& operator=(const UpstreamPool&) = delete;
 
-  // An idle connection to `server`, or null. `probe`: looks whether the server has closed it (for
-  // requests that must not be sent twice).
+  // An idle connection to `server` that was made as `tls` says (null: plain), or null. `probe`:
+  // looks whether the server has closed it (for requests that must not be sent twice).
   UpstreamConnection* take(const sched::Server& server, const IdleLimits& limits, bool probe,
-                           UpstreamConnection::User& user);
+                           UpstreamConnection::User& user, const io::TlsClientFiles* tls = nullptr);
 
-  // Begins a new connection; on_connected follows. Out of descriptors or memory, idle connections
-  // are closed, and the new one waits for the room that leaves. On failure null, and `error` is a
-  // negative errno.
+  // Begins a new connection, with TLS if `tls` is given; on_connected follows. Out of descriptors
+  // or memory, idle connections are closed, and the new one waits for the room that leaves. On
+  // failure null, and `error` is a negative errno.
   UpstreamConnection* connect(const sched::Server& server, UpstreamConnection::User& user,
-                              int& error);
+                              int& error, const io::TlsClientFiles* tls = nullptr);
+  // Why the last handshake with a server failed; a constant text.
+  const char* tls_failure() const { return tls_failure_; }
 
   // The exchange is over and left the connection clean: keeps it, within the limits, or closes it.
   void park(UpstreamConnection& connection, const IdleLimits& limits);
@@ -160,7 +167,8 @@ class UpstreamPool {
 
   UpstreamServer& of(const sched::Server& server);
   UpstreamConnection* take_idle(UpstreamServer& server);
-  bool usable(UpstreamConnection& connection, const IdleLimits& limits, bool probe);
+  bool usable(UpstreamConnection& connection, const IdleLimits& limits, bool probe,
+              const io::TlsClientFiles* tls);
   void unlink_idle(UpstreamConnection& connection);
   bool room_comes(int error);
   void serve_waiting();
@@ -178,6 +186,7 @@ class UpstreamPool {
   uint32_t closing_ = 0;                       // Their descriptors will be free soon.
   IntrusiveList<UpstreamConnection> waiting_;  // For a descriptor, longest first.
   uint32_t waiting_count_ = 0;
+  const char* tls_failure_ = "";
   int shortage_ = 0;  // Why they wait, a negative errno.
   Timer wait_over_;   // Armed while any waits.
 };

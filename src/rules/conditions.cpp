@@ -45,8 +45,8 @@ uint32_t keys_of(const Conditions& conditions) {
          bit(!match.header.empty(), kHeaderKey) | bit(!match.cookie.empty(), kCookieKey) |
          bit(!match.query.empty(), kQueryKey) | bit(!match.content_type.empty(), kContentTypeKey) |
          bit(!match.source.empty(), kSourceKey) | bit(!match.scheme.empty(), kSchemeKey) |
-         bit(conditions.listener.has_value(), kListenerKey) | bit(!match.none.empty(), kNoneKey) |
-         bit(!match.any.empty(), kAnyKey);
+         bit(!match.sni.empty(), kSniKey) | bit(conditions.listener.has_value(), kListenerKey) |
+         bit(!match.none.empty(), kNoneKey) | bit(!match.any.empty(), kAnyKey);
 }
 
 bool contains(const std::vector<std::string>& texts, std::string_view text) {
@@ -132,6 +132,7 @@ bool holds(const Conditions& conditions, Subject& subject) {
   const uint32_t keys = conditions.keys;
   if ((keys & kListenerKey) && !listener_holds(conditions, subject)) return false;
   if ((keys & kSchemeKey) && !scheme_holds(match, subject)) return false;
+  if ((keys & kSniKey) && !sni_holds(match, subject)) return false;
   if ((keys & kMethodKey) && !method_holds(match, subject)) return false;
   if ((keys & kHostKey) && !host_holds(match, subject)) return false;
   if ((keys & kPathKey) && !path_holds(match, subject)) return false;
@@ -202,6 +203,12 @@ bool method_holds(const config::Match& match, const Subject& subject) {
 
 bool scheme_holds(const config::Match& match, const Subject& subject) {
   return match.scheme.empty() || contains(match.scheme, subject.request().scheme);
+}
+
+bool sni_holds(const config::Match& match, const Subject& subject) {
+  return match.sni.empty() || std::ranges::any_of(match.sni, [&](const std::string& pattern) {
+           return host_matches(subject.request().sni, pattern);
+         });
 }
 
 bool source_holds(const config::Match& match, const Subject& subject) {

@@ -53,6 +53,7 @@ enum MatchKey : uint32_t {
   kListenerKey = 1u << 12,
   kNoneKey = 1u << 13,
   kAnyKey = 1u << 14,
+  kSniKey = 1u << 15,
 };
 
 // The compiled form of a config::Match, which it refers to.
@@ -89,6 +90,7 @@ bool path_regex_holds(const Conditions& conditions, const Subject& subject);
 bool extension_holds(const config::Match& match, Subject& subject);
 bool method_holds(const config::Match& match, const Subject& subject);
 bool scheme_holds(const config::Match& match, const Subject& subject);
+bool sni_holds(const config::Match& match, const Subject& subject);
 bool source_holds(const config::Match& match, const Subject& subject);
 bool content_type_holds(const config::Match& match, Subject& subject);
 // One field of that name must have such a value; a name that comes twice is looked at twice.

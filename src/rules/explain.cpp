@@ -46,9 +46,9 @@ class Explainer {
         subject_(subject) {}
 
   Finding run() {
-    const bool all = listener() && scheme() && method() && host() && paths() && extension() &&
-                     source() && content_type() && headers() && cookies() && query() && none() &&
-                     any();
+    const bool all = listener() && scheme() && sni() && method() && host() && paths() &&
+                     extension() && source() && content_type() && headers() && cookies() &&
+                     query() && none() && any();
     if (all && reasons_.empty()) return {true, "always matches"};
     return {all, all ? fmt::format("{}", fmt::join(reasons_, "; ")) : failure_};
   }
@@ -83,6 +83,13 @@ class Explainer {
     return match_.scheme.empty() ||
            report(scheme_holds(match_, subject_), "scheme: " + quoted(subject_.request().scheme),
                   "is", "is not", one_of(match_.scheme));
+  }
+
+  bool sni() {
+    const std::string_view value = subject_.request().sni;
+    return match_.sni.empty() ||
+           report(sni_holds(match_, subject_), "sni: " + (value.empty() ? "none" : quoted(value)),
+                  "is", "is not", one_of(match_.sni));
   }
 
   bool method() {

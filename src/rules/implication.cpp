@@ -137,6 +137,7 @@ bool keys_imply(const Conditions& narrow, const Conditions& wide) {
   if (!outer.source.empty() && !all_covered(inner.source, outer.source, network_covers))
     return false;
   if (!outer.scheme.empty() && !all_covered(inner.scheme, outer.scheme, kSame)) return false;
+  if (!outer.sni.empty() && !all_covered(inner.sni, outer.sni, host_covers)) return false;
   if (!outer.content_type.empty() &&
       !all_covered(inner.content_type, outer.content_type, media_range_covers))
     return false;
@@ -198,7 +199,7 @@ bool disjoint(const Conditions& a, const Conditions& b) {
   const config::Match& right = *b.match;
   if (never_meet(left.host, right.host, hosts_meet) ||
       never_meet(left.method, right.method, kSame) ||
-      never_meet(left.scheme, right.scheme, kSame) ||
+      never_meet(left.scheme, right.scheme, kSame) || never_meet(left.sni, right.sni, hosts_meet) ||
       never_meet(left.source, right.source, networks_meet) ||
       never_meet(left.extension, right.extension, kSame))
     return true;

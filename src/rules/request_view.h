@@ -18,6 +18,7 @@ struct HeaderView {
 struct RequestView {
   std::string_view method;
   std::string_view scheme;  // "http" or "https".
+  std::string_view sni;     // Asked for by TLS, lower case; empty if nothing was.
   std::string_view
       host;  // Without port, lower case or not; compares without case. Empty if there is none.
   std::string_view

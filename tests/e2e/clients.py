@@ -105,7 +105,8 @@ def parse_wrk(output):
 class Wrk:
     """wrk in the background: a bounded load while a test does something else; result() waits for its end."""
 
-    def __init__(self, port, target="/", seconds=2, connections=16, headers=(), script=None):
+    def __init__(self, port, target="/", seconds=2, connections=16, headers=(), script=None,
+                 scheme="http"):
         command = ["wrk", "--threads", "1", "--connections", str(connections), "--duration", f"{seconds}s",
                    "--timeout", f"{int(10 * SLOWNESS)}s"]
         for name, value in headers:
@@ -114,7 +115,7 @@ class Wrk:
             command += ["--script", str(script)]
         self._limit = seconds + 30 * SLOWNESS
         self._process = subprocess.Popen(
-            [*command, f"http://127.0.0.1:{port}{target}"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            [*command, f"{scheme}://127.0.0.1:{port}{target}"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, env={**os.environ, "LC_ALL": "C"}, text=True)
 
     def running(self):

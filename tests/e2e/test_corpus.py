@@ -7,11 +7,14 @@ import concurrent.futures
 
 from corpus.runner import Lane, Verdict, load
 from harness import ShuntTest, free_ports, main
+from tls import TlsTunnel, make_certificate
 
 LANES = 16
 
 
 class CorpusTest(ShuntTest):
+    tls = False
+
     def lanes(self, cases):
         lanes = [Lane(cases) for _ in range(LANES)]
         lines = ["[global]", "workers = 2", 'access_log = "access.log"']
@@ -19,9 +22,16 @@ class CorpusTest(ShuntTest):
             self.addCleanup(lane.origin.close)
             lane.port = port
             lines += ["[[listener]]", f'name = "lane{index}"', f'bind = "127.0.0.1:{port}"',
+                      'tls = { certificate = "site.pem", key = "site.key" }' if self.tls else "",
                       "[[rule]]", f'listener = "lane{index}"', f'pool = "lane{index}"',
                       f"[pool.lane{index}]", f'server = [{{ address = "127.0.0.1:{lane.origin.port}" }}]']
+        if self.tls:
+            make_certificate(self.folder, "site", ["localhost"])
         self.shunt("\n".join(lines) + "\n")
+        for lane in lanes if self.tls else []:
+            tunnel = TlsTunnel(lane.port)
+            self.addCleanup(tunnel.close)
+            lane.port = tunnel.port
         return lanes
 
     def play(self, cases, all_cases, check):
@@ -60,6 +70,10 @@ class CorpusTest(ShuntTest):
         cases = [case for case in load("corpus_request") if case["verdict"] == "must-accept"]
         self.assertEqual(len(cases), 40)
         self.play(cases, cases, Lane.check_pipelined)
+
+
+class CorpusByTlsTest(CorpusTest):
+    tls = True
 
 
 if __name__ == "__main__":

@@ -109,8 +109,6 @@ BOOST_AUTO_TEST_CASE(listeners) {
       {"[[listener]]\nbind = \"unix:@x\"\nunix_mode = \"888\"\n", "3:13", "must be an octal mode"},
       {"[[listener]]\nbind = \"127.0.0.1:81\"\nproxy_protocol = \"no\"\n", "3:18",
        "must be true or false, not a string", "without quotes"},
-      {"[[listener]]\nbind = \"127.0.0.1:81\"\ntls = { certificate = \"x\" }\n", "3:1",
-       "\"tls\" in a listener is not available"},
       {"[[listener]]\nbind = \"127.0.0.1:81\"\nheader_timeout = \"0s\"\n", "3:18",
        "must be 1ms to 1d, not 0s"},
       {"[[listener]]\nbind = \"127.0.0.1:81\"\nheader_max = 4096\n", "3:14",
@@ -180,7 +178,11 @@ BOOST_AUTO_TEST_CASE(servers) {
        "\"weight\""},
       {"address = \"10.0.0.2:80\"\nmax_connections = 1\n", "2:1", "not available"},
       {"address = \"10.0.0.2:80\"\nslow_start = \"1s\"\n", "2:1", "not available"},
-      {"address = \"10.0.0.2:80\"\ntls = {}\n", "2:1", "not available"},
+      {"address = \"10.0.0.2:80\"\ntls = true\n", "2:7", "must be a table, not a boolean"},
+      {"address = \"10.0.0.2:80\"\ntls = { key = \"a\" }\n", "2:15", "needs \"certificate\""},
+      {"address = \"10.0.0.2:80\"\ntls = { name = \"a:1\" }\n", "2:16", "is not a host name"},
+      {"address = \"10.0.0.2:80\"\ntls = { ca = \"a\", verify = false }\n", "2:28", "useless"},
+      {"address = \"unix:/s\"\ntls = {}\n", "2:7", "needs \"name\""},
   };
   for (const Case& one : cases) check(prefix, one);
   check(kListenerText, {"[pool.p]\nserver = { address = \"10.0.0.1:80\" }\n", "2:10",
@@ -218,10 +220,31 @@ BOOST_AUTO_TEST_CASE(rules) {
   for (const Case& one : cases) check(kFarm, one);
 }
 
+BOOST_AUTO_TEST_CASE(tls_of_listeners) {
+  const Case cases[] = {
+      {"tls = true", "1:7", "must be a table or an array of tables, not a boolean"},
+      {"tls = []", "1:7", "not an empty array"},
+      {"tls = [ 1 ]", "1:9", "must hold tables, not an integer"},
+      {"tls = { key = \"a\" }", "1:7", "needs \"certificate\"", "add certificate"},
+      {"tls = { certificate = \"a\", minimum_version = \"1.1\" }", "1:46", "not \"1.1\"", "1.2"},
+      {"tls = { certificate = \"a\", client_certificate = \"optional\" }", "1:49",
+       "needs \"client_ca\"", "PEM"},
+      {"tls = { certificate = \"a\", client_header = \"X-Client-Subject\" }", "1:44",
+       "\"client_header\" needs \"client_ca\""},
+      {"tls = { certificate = \"a\", client_ca = \"c\", client_header = \"Host\" }", "1:61",
+       "must begin with \"X-Client-\"", "X-Client-Subject"},
+      {"tls = [ { certificate = \"a\" }, { certificate = \"b\", ciphers = \"c\" } ]", "1:63",
+       "belongs to the listener", "first table"},
+      {"tls = { certificate = \"a\", kye = \"b\" }", "1:28", "unknown key \"kye\"", "\"key\""},
+  };
+  const std::string prefix = kFarm + "[[listener]]\nbind = \"127.0.0.1:82\"\n";
+  for (const Case& one : cases) check(prefix, one);
+}
+
 BOOST_AUTO_TEST_CASE(matches) {
   const Case cases[] = {
       {"hots = \"a\" }", "1:1", "unknown key \"hots\" in match", "\"host\""},
-      {"sni = \"a\" }", "1:1", "\"sni\" in match is not available"},
+      {"sni = \"a:443\" }", "1:7", "must be without a port"},
       {"host = 1 }", "1:8", "must be a string or an array of strings, not an integer"},
       {"host = [\"a\", true] }", "1:14", "must be a string or an array of strings, not a boolean"},
       {"host = [] }", "1:8", "must not be an empty array"},

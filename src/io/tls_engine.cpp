@@ -1,0 +1,179 @@
+// The BIO through which OpenSSL reads and writes, and the life of TLS streams.
+#include "io/tls_engine.h"
+
+#include <openssl/bio.h>
+#include <openssl/crypto.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "io/tls_context.h"
+
+namespace shunt::io {
+
+// The callbacks of the BIO; its data is the TlsStream.
+class TlsBio {
+ public:
+  static BIO_METHOD* make_method() {
+    BIO_METHOD* method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "shunt stream");
+    SHUNT_ASSERT(method != nullptr);
+    BIO_meth_set_read_ex(method, &TlsBio::read);
+    BIO_meth_set_write_ex(method, &TlsBio::write);
+    BIO_meth_set_ctrl(method, &TlsBio::control);
+    return method;
+  }
+
+ private:
+  static TlsStream& stream_of(BIO* bio) { return *static_cast<TlsStream*>(BIO_get_data(bio)); }
+
+  // One read of the socket that did not give all that was asked for is the last in a call: the next
+  // would almost always find nothing.
+  static int read(BIO* bio, char* data, size_t size, size_t* received) {
+    TlsStream& stream = stream_of(bio);
+    BIO_clear_retry_flags(bio);
+    *received = 0;
+    if (stream.drained_) {
+      BIO_set_retry_read(bio);
+      return 0;
+    }
+    const int64_t result = stream.engine_.io().recv_now(stream.fd_, data, size);
+    stream.drained_ = result < static_cast<int64_t>(size);
+    if (result > 0) {
+      stream.heard_ = true;
+      *received = static_cast<size_t>(result);
+      return 1;
+    }
+    if (result == -EAGAIN) BIO_set_retry_read(bio);
+    if (result == 0) BIO_set_flags(bio, BIO_FLAGS_IN_EOF);
+    if (result < 0 && result != -EAGAIN) stream.socket_error_ = static_cast<int>(result);
+    return 0;
+  }
+
+  // Collects; the stream sends it at the end of its call. While the kernel has no room nothing more
+  // is taken.
+  static int write(BIO* bio, const char* data, size_t size, size_t* written) {
+    TlsStream& stream = stream_of(bio);
+    TlsEngine::Outgoing& out = stream.engine_.outgoing_;
+    BIO_clear_retry_flags(bio);
+    *written = 0;
+    if (out.size == out.bytes.size() && !stream.flush()) return 0;
+    if (stream.holds_unsent()) {
+      BIO_set_retry_write(bio);
+      return 0;
+    }
+    *written = std::min(size, out.bytes.size() - out.size);
+    std::memcpy(out.bytes.data() + out.size, data, *written);
+    out.size += *written;
+    return 1;
+  }
+
+  static long control(BIO* bio, int command, long, void*) {
+    if (command == BIO_CTRL_FLUSH) return 1;  // Done at the end of the stream's call.
+    if (command == BIO_CTRL_EOF) return BIO_test_flags(bio, BIO_FLAGS_IN_EOF) != 0 ? 1 : 0;
+    return 0;
+  }
+};
+
+void TlsEngine::MethodFree::operator()(BIO_METHOD* method) const {
+  BIO_meth_free(method);
+}
+
+void TlsEngine::LibraryFree::operator()(OSSL_LIB_CTX* library) const {
+  OSSL_LIB_CTX_free(library);
+}
+
+TlsEngine::TlsEngine(Io& io, TlsTicketKeys& tickets)
+    : io_(io), tickets_(tickets), library_(OSSL_LIB_CTX_new()), method_(TlsBio::make_method()) {
+  SHUNT_ASSERT(library_ != nullptr);
+}
+
+TlsEngine::~TlsEngine() {
+  SHUNT_ASSERT(streams_.in_use() == 0);
+}
+
+// --- Contexts ---
+
+TlsServerContext* TlsEngine::context_of(const TlsServerFiles& files) {
+  const auto same = [&files](const auto& one) { return one->use.digest == files.digest; };
+  auto found = std::ranges::find_if(servers_, same);
+  if (found == servers_.end()) {
+    auto made = TlsServerContext::create(files, tickets_, library_.get());
+    if (!made) return nullptr;
+    found = servers_.insert(servers_.end(), std::move(*made));
+  }
+  (*found)->use.wanted = true;
+  return found->get();
+}
+
+TlsClientContext* TlsEngine::context_of(const TlsClientFiles& files) {
+  const auto same = [&files](const auto& one) { return one->use.digest == files.digest; };
+  auto found = std::ranges::find_if(clients_, same);
+  if (found == clients_.end()) {
+    auto made = TlsClientContext::create(files, library_.get());
+    if (!made) return nullptr;
+    found = clients_.insert(clients_.end(), std::move(*made));
+  }
+  (*found)->use.wanted = true;
+  return found->get();
+}
+
+void TlsEngine::keep(TlsServerContext& context) {
+  context.use.wanted = true;
+}
+
+void TlsEngine::begin_generation() {
+  for (const auto& context : servers_) context->use.wanted = false;
+  for (const auto& context : clients_) context->use.wanted = false;
+}
+
+void TlsEngine::forget_unwanted() {
+  const auto unwanted = [](const auto& context) {
+    return !context->use.wanted && context->use.streams == 0;
+  };
+  std::erase_if(servers_, unwanted);
+  std::erase_if(clients_, unwanted);
+}
+
+// --- Streams ---
+
+TlsStream* TlsEngine::accept(TlsServerContext& context, Fd fd) {
+  SslHandle ssl = context.make_ssl();
+  if (ssl == nullptr) return nullptr;
+  SSL_set_accept_state(ssl.get());
+  return make(std::move(ssl), fd, context.use);
+}
+
+TlsStream* TlsEngine::connect(TlsClientContext& context, Fd fd, std::string_view name) {
+  SslHandle ssl = context.make_ssl(name);
+  if (ssl == nullptr) return nullptr;
+  SSL_set_connect_state(ssl.get());
+  return make(std::move(ssl), fd, context.use);
+}
+
+TlsStream* TlsEngine::make(SslHandle ssl, Fd fd, TlsContextUse& use) {
+  BIO* bio = BIO_new(method_.get());
+  if (bio == nullptr) return nullptr;
+  SSL_set_bio(ssl.get(), bio, bio);
+  TlsStream* stream = streams_.make(*this, fd, std::move(ssl), use);
+  BIO_set_data(bio, stream);
+  BIO_set_init(bio, 1);
+  ++use.streams;
+  return stream;
+}
+
+void TlsEngine::free(TlsStream& stream) {
+  TlsContextUse& use = stream.use_;
+  streams_.free(&stream);
+  if (--use.streams == 0 && !use.wanted) forget_unwanted();
+}
+
+bool TlsEngine::may_step() {
+  if (turn_ != io_.now()) steps_ = 0;
+  turn_ = io_.now();
+  return ++steps_ <= kStepsPerTurn;
+}
+
+}  // namespace shunt::io

@@ -1,0 +1,368 @@
+// One TLS connection: the handshake, records in both directions, and the end. The BIO between
+// OpenSSL and the event loop is in tls_engine.cpp.
+#include "io/tls_stream.h"
+
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <openssl/x509.h>
+#include <poll.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "core/assert.h"
+#include "io/tls_engine.h"
+
+namespace shunt::io {
+namespace {
+
+// Goes through gathered parts in pieces of at most a record: large parts as they are, small ones
+// moved together.
+class Records {
+ public:
+  Records(std::span<const iovec> parts, std::span<char> room) : parts_(parts), room_(room) {}
+
+  void skip(size_t size) {
+    while (size > 0) {
+      const std::span<char> rest = current();
+      SHUNT_ASSERT(!rest.empty());
+      const size_t step = std::min(size, rest.size());
+      offset_ += step;
+      size -= step;
+    }
+  }
+
+  // Empty at the end.
+  std::span<const char> next() {
+    std::span<char> rest = current();
+    if (rest.size() >= room_.size() || is_last()) {
+      rest = rest.first(std::min(rest.size(), room_.size()));
+      offset_ += rest.size();
+      return rest;
+    }
+    size_t filled = 0;
+    for (; filled < room_.size() && !rest.empty(); rest = current()) {
+      const size_t step = std::min(rest.size(), room_.size() - filled);
+      std::memcpy(room_.data() + filled, rest.data(), step);
+      filled += step;
+      offset_ += step;
+    }
+    return room_.first(filled);
+  }
+
+ private:
+  // What is left of the first part that has anything left.
+  std::span<char> current() {
+    while (!parts_.empty() && offset_ == parts_.front().iov_len) {
+      parts_ = parts_.subspan(1);
+      offset_ = 0;
+    }
+    if (parts_.empty()) return {};
+    return {static_cast<char*>(parts_.front().iov_base) + offset_,
+            parts_.front().iov_len - offset_};
+  }
+  bool is_last() const { return parts_.size() <= 1; }
+
+  std::span<const iovec> parts_;
+  std::span<char> room_;
+  size_t offset_ = 0;  // In the first part.
+};
+
+}  // namespace
+
+void SslFree::operator()(SSL* ssl) const {
+  SSL_free(ssl);
+}
+
+TlsStream::TlsStream(TlsEngine& engine, Fd fd, SslHandle ssl, TlsContextUse& use)
+    : engine_(engine), use_(use), fd_(fd), ssl_(std::move(ssl)) {}
+
+TlsStream::~TlsStream() {
+  SHUNT_ASSERT(held_ == nullptr);
+}
+
+// --- Operations ---
+
+// Takes over the callback of `op` until complete().
+void TlsStream::hold(Op& op) {
+  SHUNT_ASSERT(held_ == nullptr);
+  held_ = &op;
+  held_done_ = op.on_done;
+  held_owner_ = op.owner;
+}
+
+void TlsStream::complete(int32_t result) {
+  Op& op = *std::exchange(held_, nullptr);
+  op.on_done = held_done_;
+  op.owner = held_owner_;
+  op.on_done(op, result);
+}
+
+void TlsStream::wait_for_bytes(Op& op) {
+  if (has_bytes_) return engine_.io().post(op, fd_, POLLIN);
+  const uint32_t room = holds_unsent() ? POLLOUT : 0;
+  engine_.io().poll(op, fd_, POLLIN | POLLRDHUP | room);
+}
+
+void TlsStream::handshake(Op& op) {
+  hold(op);
+  bind<&TlsStream::on_handshake_ready>(op, *this);
+  if (SSL_is_server(ssl_.get()) != 0) return wait_for_bytes(op);
+  engine_.io().post(op, fd_, POLLOUT);
+}
+
+void TlsStream::on_handshake_ready(int32_t result) {
+  Op& op = *held_;
+  if (result < 0 || op.cancelled || ssl_ == nullptr) return complete(-ECANCELED);
+  if (!engine_.may_step()) return engine_.io().post(op, fd_, result);
+  drained_ = false;
+  if (!flush_unsent()) return complete(socket_error_);
+  ERR_clear_error();
+  const int done = SSL_do_handshake(ssl_.get());
+  int64_t outcome = done == 1 ? 0 : failed(done);
+  if (done != 1 && outcome == 0) outcome = -ECONNABORTED;
+  if (!flush() && (outcome == 0 || outcome == -EAGAIN)) outcome = socket_error_;
+  if (outcome == -EAGAIN) return wait_for_bytes(op);
+  established_ = outcome == 0;
+  has_bytes_ = established_ && SSL_has_pending(ssl_.get()) != 0;
+  complete(static_cast<int32_t>(outcome));
+}
+
+void TlsStream::recv(RecvOp& op) {
+  SHUNT_ASSERT(!op.buffer);
+  if (ssl_ == nullptr) return engine_.io().recv(op, fd_);
+  hold(op);
+  bind<&TlsStream::on_receive_ready>(op, *this);
+  wait_for_bytes(op);
+}
+
+void TlsStream::on_receive_ready(int32_t result) {
+  RecvOp& op = *static_cast<RecvOp*>(held_);
+  if (result < 0 || op.cancelled) return complete(-ECANCELED);
+  Buffer buffer = engine_.io().take_buffer();
+  // Rare, and over soon: asks again every turn.
+  if (!buffer) return engine_.io().post(op, fd_, result);
+  const int64_t received = recv_now({buffer.data, buffer.capacity}, false);
+  if (received <= 0) engine_.io().release(buffer);
+  if (received == -EAGAIN) return wait_for_bytes(op);
+  if (received > 0) {
+    buffer.size = static_cast<uint32_t>(received);
+    op.buffer = buffer;
+  }
+  complete(static_cast<int32_t>(received));
+}
+
+void TlsStream::poll(Op& op, uint32_t events) {
+  if (ssl_ != nullptr && (events & POLLIN) != 0) {
+    if (has_bytes_) return engine_.io().post(op, fd_, POLLIN);
+    if (holds_unsent()) events |= POLLOUT;
+  }
+  engine_.io().poll(op, fd_, events);
+}
+
+// --- Receiving ---
+
+int64_t TlsStream::recv_now(std::span<char> room, bool peek) {
+  if (ssl_ == nullptr) return engine_.io().recv_now(fd_, room.data(), room.size(), peek);
+  if (broken_) return socket_error_;
+  if (!flush_unsent()) return socket_error_;
+  const int64_t result = read_now(room, peek);
+  flush();  // Answers to what was read; an error shows with the next call.
+  return result;
+}
+
+// Record by record, until `room` is full or the socket has given all it had.
+int64_t TlsStream::read_now(std::span<char> room, bool peek) {
+  drained_ = false;
+  size_t total = 0;
+  do {
+    size_t size = 0;
+    ERR_clear_error();
+    const std::span<char> rest = room.subspan(total);
+    const int done = peek ? SSL_peek_ex(ssl_.get(), rest.data(), rest.size(), &size)
+                          : SSL_read_ex(ssl_.get(), rest.data(), rest.size(), &size);
+    if (done != 1) {
+      const int64_t reason = failed(done);
+      has_bytes_ = false;
+      // An end or an error behind bytes shows again with the next call.
+      return total > 0 ? static_cast<int64_t>(total) : reason;
+    }
+    total += size;
+  } while (!peek && total < room.size() && (SSL_has_pending(ssl_.get()) != 0 || !drained_));
+  has_bytes_ = peek || SSL_has_pending(ssl_.get()) != 0;
+  return static_cast<int64_t>(total);
+}
+
+// What a call of OpenSSL that did not succeed means, as a result of ours.
+int64_t TlsStream::failed(int result) {
+  const int error = SSL_get_error(ssl_.get(), result);
+  if (error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE) return -EAGAIN;
+  if (error == SSL_ERROR_ZERO_RETURN) return 0;
+  broken_ = true;
+  const unsigned long code = ERR_peek_error();
+  if (error == SSL_ERROR_SYSCALL && socket_error_ < 0) return socket_error_;
+  if (error == SSL_ERROR_SYSCALL || (ERR_GET_LIB(code) == ERR_LIB_SSL &&
+                                     ERR_GET_REASON(code) == SSL_R_UNEXPECTED_EOF_WHILE_READING)) {
+    socket_error_ = -ECONNABORTED;
+    return socket_error_;
+  }
+  const char* text = ERR_reason_error_string(code);
+  const long verified = SSL_get_verify_result(ssl_.get());
+  if (ERR_GET_REASON(code) == SSL_R_CERTIFICATE_VERIFY_FAILED && verified != X509_V_OK)
+    text = X509_verify_cert_error_string(verified);
+  failure_ = text != nullptr ? text : "unknown TLS error";
+  socket_error_ = -EPROTO;
+  return socket_error_;
+}
+
+// --- Sending ---
+
+int64_t TlsStream::send_now(std::span<const iovec> parts, bool more) {
+  SHUNT_ASSERT(ssl_ != nullptr);
+  if (broken_) return socket_error_;
+  if (!flush_unsent()) return socket_error_;
+  if (holds_unsent()) return -EAGAIN;
+  static_cast<void>(more);  // Every call ends with a record and a push.
+  size_t accepted = 0;
+  if (!encrypt(parts, std::exchange(owed_, false) ? 1 : 0, accepted)) return socket_error_;
+  if (!holds_unsent()) return static_cast<int64_t>(accepted);
+  owed_ = true;
+  return accepted > 1 ? static_cast<int64_t>(accepted - 1) : -EAGAIN;
+}
+
+// Until everything is accepted, `skip` bytes included, or the kernel has no room. False on an
+// error.
+bool TlsStream::encrypt(std::span<const iovec> parts, size_t skip, size_t& accepted) {
+  Records records(parts, engine_.record_);
+  records.skip(skip);
+  accepted = skip;
+  for (std::span<const char> record = records.next(); !record.empty(); record = records.next()) {
+    size_t written = 0;
+    ERR_clear_error();
+    const int done = SSL_write_ex(ssl_.get(), record.data(), record.size(), &written);
+    if (done != 1) {
+      // The BIO takes whatever it gets here, so this is never a want of room.
+      const int64_t reason = failed(done);
+      SHUNT_ASSERT(reason < 0 && reason != -EAGAIN);
+      flush();
+      return false;
+    }
+    accepted += written;
+    if (engine_.outgoing_.size < TlsEngine::kWriteSize) continue;
+    if (!flush()) return false;
+    if (holds_unsent()) return true;
+  }
+  return flush();
+}
+
+// Sends what OpenSSL has encrypted in this call; what the kernel does not take is kept. False on an
+// error of the socket.
+bool TlsStream::flush() {
+  TlsEngine::Outgoing& out = engine_.outgoing_;
+  const size_t size = std::exchange(out.size, 0);
+  if (size == 0) return true;
+  SHUNT_ASSERT(!holds_unsent());
+  const iovec part{out.bytes.data(), size};
+  int64_t sent = engine_.io().send_now(fd_, {&part, 1}, false);
+  if (sent == -EAGAIN) sent = 0;
+  if (sent < 0) {
+    socket_error_ = static_cast<int>(sent);
+    broken_ = true;
+    return false;
+  }
+  const size_t rest = size - static_cast<size_t>(sent);
+  if (rest == 0) return true;
+  unsent_ = std::make_unique_for_overwrite<char[]>(rest);
+  std::memcpy(unsent_.get(), out.bytes.data() + sent, rest);
+  unsent_begin_ = 0;
+  unsent_size_ = static_cast<uint32_t>(rest);
+  return true;
+}
+
+// False on an error of the socket; what is left may still be unsent otherwise.
+bool TlsStream::flush_unsent() {
+  if (!holds_unsent()) return true;
+  const iovec part{unsent_.get() + unsent_begin_, unsent_size_};
+  const int64_t sent = engine_.io().send_now(fd_, {&part, 1}, false);
+  if (sent == -EAGAIN) return true;
+  if (sent < 0) {
+    socket_error_ = static_cast<int>(sent);
+    broken_ = true;
+    return false;
+  }
+  unsent_begin_ += static_cast<uint32_t>(sent);
+  unsent_size_ -= static_cast<uint32_t>(sent);
+  if (unsent_size_ == 0) unsent_.reset();
+  return true;
+}
+
+// --- Ending ---
+
+// Only behind everything else: an end that was announced is one that the peer may rely on.
+void TlsStream::send_close_notify() {
+  if (ssl_ == nullptr || !established_ || broken_) return;
+  flush_unsent();
+  if (broken_ || holds_unsent()) return;
+  ERR_clear_error();
+  SSL_shutdown(ssl_.get());
+  ERR_clear_error();
+  flush();
+}
+
+void TlsStream::shutdown_write() {
+  send_close_notify();
+  // A connection that lingers needs no keys.
+  ssl_.reset();
+  has_bytes_ = false;
+  engine_.io().shutdown_write(fd_);
+}
+
+void TlsStream::say_goodbye() {
+  send_close_notify();
+}
+
+void TlsStream::free() {
+  engine_.free(*this);
+}
+
+// --- What was agreed ---
+
+std::string_view TlsStream::sni() const {
+  const char* name = ssl_ ? SSL_get_servername(ssl_.get(), TLSEXT_NAMETYPE_host_name) : nullptr;
+  return name != nullptr ? name : "";
+}
+
+bool TlsStream::has_peer_certificate() const {
+  return ssl_ != nullptr && SSL_get0_peer_certificate(ssl_.get()) != nullptr;
+}
+
+std::string_view TlsStream::peer_subject(std::span<char> room) const {
+  const X509* certificate = ssl_ ? SSL_get0_peer_certificate(ssl_.get()) : nullptr;
+  if (certificate == nullptr) return {};
+  const std::unique_ptr<BIO, int (*)(BIO*)> text(BIO_new(BIO_s_mem()), &BIO_free);
+  if (text == nullptr) return {};
+  X509_NAME_print_ex(text.get(), X509_get_subject_name(certificate), 0, XN_FLAG_RFC2253);
+  char* data = nullptr;
+  const long size = BIO_get_mem_data(text.get(), &data);
+  if (size <= 0) return {};
+  const size_t kept = std::min(static_cast<size_t>(size), room.size());
+  std::memcpy(room.data(), data, kept);
+  return {room.data(), kept};
+}
+
+bool TlsStream::resumed() const {
+  return ssl_ != nullptr && SSL_session_reused(ssl_.get()) != 0;
+}
+
+std::string_view TlsStream::version() const {
+  return ssl_ ? SSL_get_version(ssl_.get()) : "";
+}
+
+std::string_view TlsStream::cipher() const {
+  const SSL_CIPHER* cipher = ssl_ ? SSL_get_current_cipher(ssl_.get()) : nullptr;
+  return cipher != nullptr ? SSL_CIPHER_get_name(cipher) : "";
+}
+
+}  // namespace shunt::io
