@@ -331,7 +331,13 @@ void TlsStream::free() {
 
 std::string_view TlsStream::sni() const {
   const char* name = ssl_ ? SSL_get_servername(ssl_.get(), TLSEXT_NAMETYPE_host_name) : nullptr;
-  return name != nullptr ? name : "";
+  if (name == nullptr) return "";
+  const std::string_view text = name;
+  const bool is_host = std::ranges::all_of(text, [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+           c == '.' || c == '_';
+  });
+  return is_host ? text : "";
 }
 
 bool TlsStream::has_peer_certificate() const {

@@ -60,7 +60,8 @@ class TlsStream {
   void free();  // Ends this object.
 
   // --- After the handshake ---
-  std::string_view sni() const;  // What the client asked for, lower case; or empty.
+  // What the client asked for; empty if that is no host name: it goes into fields and logs.
+  std::string_view sni() const;
   bool has_peer_certificate() const;
   // The subject of the peer's certificate (RFC 2253), at most `room.size()` bytes of it; empty
   // without one.

@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "proxy/head_writer.h"
 #include "rules/regex.h"
 #include "rules/request_view.h"
 #include "rules/template.h"
@@ -17,6 +18,7 @@ struct ActionValues {
   rules::RequestView view;
   std::array<std::string_view, rules::kCapturesMax> captures;
   std::string server_address;
+  std::array<char, kClientSubjectMax> tls_subject;
 };
 
 }  // namespace shunt::proxy

@@ -35,6 +35,11 @@ void Exchange::fill(ActionValues& out, const RequestHead* head, const Pool* pool
     out.server_address = server->spec.address.to_string();
     values.server_address = out.server_address;
   }
+  if (const io::TlsStream* tls = session_.stream().tls()) {
+    values.tls_version = tls->version();
+    values.tls_sni = tls->sni();
+    values.tls_subject = tls->peer_subject(out.tls_subject);
+  }
   if (head == nullptr || !actions_->uses_captures) return;
   actions_->capture(out.view.path, out.captures);
   values.captures = out.captures;
