@@ -156,8 +156,8 @@ void load_server(Loading& loading, std::string_view pool_name, const toml::table
   load_server_tls(loading, reader, server.tls);
   if (server.tls && server.tls.verify && server.tls.name.empty() &&
       server.address.family() == AF_UNIX)
-    loading.diagnostics.error(server.tls.place,
-                              "\"tls\" to a unix socket needs \"name\": there is no other to verify");
+    loading.diagnostics.error(
+        server.tls.place, "\"tls\" to a unix socket needs \"name\": there is no other to verify");
   pool.servers.push_back(std::move(server));
 }
 

@@ -16,10 +16,10 @@
 #include <climits>
 #include <cstring>
 #include <optional>
-#include <thread>
 #include <utility>
 
 #include "core/assert.h"
+#include "core/wall_clock.h"
 
 namespace shunt::proxy {
 namespace {
@@ -137,12 +137,11 @@ Result<void> AccessLogSink::give_to(uint32_t user) {
 void AccessLogSink::change_to(int fd) {
   const int skipped = next_fd_.exchange(fd);
   if (skipped >= 0) ::close(skipped);
-  // Not std::timed_mutex: ThreadSanitizer of GCC 12 does not know the call that it locks with.
-  const auto deadline = Clock::now() + kWriteLongest;
-  do {
-    if (const std::unique_lock lock(mutex_, std::try_to_lock); lock) return change_over();
-    std::this_thread::sleep_for(milliseconds(1));
-  } while (Clock::now() < deadline);
+  // Until a time of the wall clock: ThreadSanitizer of GCC 12 does not know the call that waits for
+  // one of the steady clock.
+  const std::chrono::sys_time<milliseconds> now{milliseconds(wall_clock_ms())};
+  const std::unique_lock lock(mutex_, now + kWriteLongest);
+  if (lock.owns_lock()) change_over();
 }
 
 // Requires mutex_.

@@ -106,7 +106,7 @@ class AccessLogSink {
   std::atomic<bool> enabled_;
   std::atomic<int> next_fd_{-1};  // Takes the place of fd_ when nobody writes.
 
-  mutable std::mutex mutex_;
+  mutable std::timed_mutex mutex_;
   // Guarded by mutex_.
   int fd_;  // Of its own; /dev/null when off; -1 once taken over. Its number never changes.
   Place place_;
