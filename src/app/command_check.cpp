@@ -5,10 +5,8 @@
 #include <nlohmann/json.hpp>
 
 #include "app/commands.h"
-#include "app/config_tests.h"
-#include "app/log_rotation.h"
+#include "app/review.h"
 #include "app/server.h"
-#include "app/snapshot_build.h"
 
 namespace shunt::app {
 namespace {
@@ -18,27 +16,32 @@ std::string counted(size_t count, std::string_view noun) {
 }
 
 // The line at the end, for people.
-std::string summary(const CheckCommand& command, const Prepared& prepared, TestCounts tests) {
+std::string summary(const CheckCommand& command, const Reviewed& reviewed) {
+  const Prepared& prepared = reviewed.prepared;
   const Diagnostics& diagnostics = prepared.diagnostics;
   const size_t warnings = diagnostics.all().size() - diagnostics.error_count();
   if (!prepared.good()) {
-    return fmt::format("{}: {}, {}\n", command.file, counted(diagnostics.error_count(), "error"),
-                       counted(warnings, "warning"));
+    return fmt::format("{}: {}, {}{}\n", command.file,
+                       counted(diagnostics.error_count(), "error"), counted(warnings, "warning"),
+                       reviewed.complete ? "" : "; no [[test]] run, rules not compared");
   }
   std::string out = fmt::format("{} is fine: {}", command.file, describe(prepared.config()));
-  if (tests.passed > 0) out += fmt::format(", {} passed", counted(tests.passed, "test"));
+  if (reviewed.tests.passed > 0)
+    out += fmt::format(", {} passed", counted(reviewed.tests.passed, "test"));
   if (warnings > 0) out += fmt::format(", {}", counted(warnings, "warning"));
   return out + "\n";
 }
 
-std::string to_json(const CheckCommand& command, const Prepared& prepared, TestCounts tests) {
+std::string to_json(const CheckCommand& command, const Reviewed& reviewed) {
+  const Prepared& prepared = reviewed.prepared;
   const Diagnostics& diagnostics = prepared.diagnostics;
   nlohmann::ordered_json out;
   out["file"] = command.file;
   out["fine"] = prepared.good();
   out["errors"] = diagnostics.error_count();
   out["warnings"] = diagnostics.all().size() - diagnostics.error_count();
-  out["tests"] = {{"passed", tests.passed}, {"failed", tests.failed}};
+  out["complete"] = reviewed.complete;
+  out["tests"] = {{"passed", reviewed.tests.passed}, {"failed", reviewed.tests.failed}};
   out["diagnostics"] = nlohmann::ordered_json::parse(diagnostics.to_json());
   return out.dump(2) + "\n";
 }
@@ -46,20 +49,17 @@ std::string to_json(const CheckCommand& command, const Prepared& prepared, TestC
 }  // namespace
 
 Outcome check(const CheckCommand& command) {
-  Prepared prepared = prepare_file(command.file);
-  TestCounts tests;
-  if (prepared.good()) warn_of_log_rotation(prepared.config().global, prepared.diagnostics);
-  if (prepared.good()) tests = run_config_tests(*prepared.snapshot, prepared.diagnostics);
-
+  const Reviewed reviewed = review_file(command.file);
+  const Prepared& prepared = reviewed.prepared;
   Outcome outcome;
   if (!prepared.good()) outcome.code = ExitCode::kWrongInput;
   if (command.json) {
-    outcome.out = to_json(command, prepared, tests);
+    outcome.out = to_json(command, reviewed);
     return outcome;
   }
   outcome.err = prepared.diagnostics.to_string();
   std::string& end = prepared.good() ? outcome.out : outcome.err;
-  end += summary(command, prepared, tests);
+  end += summary(command, reviewed);
   return outcome;
 }
 

@@ -5,11 +5,10 @@
 #include <cstdio>
 
 #include "app/commands.h"
-#include "app/log_rotation.h"
+#include "app/review.h"
 #include "app/serve.h"
 #include "app/server.h"
 #include "app/signals.h"
-#include "app/snapshot_build.h"
 
 namespace shunt::app {
 namespace {
@@ -27,8 +26,7 @@ ExitCode run_server(const RunCommand& command) {
   if (command.check_only) return check_only(command);
   log::set_level(command.log_level);
   Signals signals;
-  Prepared prepared = prepare_file(command.config);
-  if (prepared.good()) warn_of_log_rotation(prepared.config().global, prepared.diagnostics);
+  Prepared prepared = review_file(command.config).prepared;
   fmt::print(stderr, "{}", prepared.diagnostics.to_string());
   if (!prepared.good()) return ExitCode::kWrongInput;
   auto server = Server::start(std::move(prepared));

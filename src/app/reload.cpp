@@ -12,16 +12,17 @@
 namespace shunt::app {
 namespace {
 
-// Keys that are looked at once, at the start.
-void warn_of_restart(const config::Global& before, const config::Global& after) {
+// Keys that are looked at once, at the start: what counts is what this process started with,
+// however many reloads ago that was.
+void warn_of_restart(const config::Global& running, const config::Global& wanted) {
   const auto check = [](bool differs, std::string_view key) {
     if (differs) log::warning("reload: global.{} has changed and takes effect with a restart", key);
   };
-  check(before.workers != after.workers, "workers");
-  check(before.cpu_affinity != after.cpu_affinity, "cpu_affinity");
-  check(before.user != after.user, "user");
-  check(before.event_loop != after.event_loop, "event_loop");
-  check(before.max_connections != after.max_connections, "max_connections");
+  check(running.workers != wanted.workers, "workers");
+  check(running.cpu_affinity != wanted.cpu_affinity, "cpu_affinity");
+  check(running.user != wanted.user, "user");
+  check(running.event_loop != wanted.event_loop, "event_loop");
+  check(running.max_connections != wanted.max_connections, "max_connections");
 }
 
 // A worker takes its assignment within a turn of its loop; one that is stuck must not stop us.
@@ -61,7 +62,7 @@ std::expected<ReloadReport, std::vector<std::string>> Server::reload(Prepared pr
   if (!errors.empty()) return std::unexpected(std::move(errors));
 
   // From here on nothing can fail.
-  warn_of_restart(before, after);
+  warn_of_restart(started_with_, after);
   ReloadReport report{
       .changes = {}, .sockets_opened = sockets->opened(), .sockets_closed = sockets->closed()};
   current_ = server_sets_.apply(std::move(prepared), report.changes);

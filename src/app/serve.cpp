@@ -12,6 +12,7 @@
 #include <csignal>
 #include <cstdlib>
 
+#include "app/review.h"
 #include "core/log.h"
 #include "core/units.h"
 
@@ -126,7 +127,7 @@ void serve(Server& server, Signals& signals, const std::filesystem::path& config
 }
 
 bool reload_from(Server& server, const std::filesystem::path& path) {
-  Prepared prepared = prepare_file(path);
+  Prepared prepared = review_file(path).prepared;
   const std::string problems = prepared.diagnostics.to_string();
   if (!prepared.good()) {
     log::error("reload of {} refused, generation {} stays:\n{}", path.string(), server.generation(),

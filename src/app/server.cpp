@@ -81,7 +81,8 @@ std::expected<std::unique_ptr<Server>, StartFailure> Server::start(Prepared prep
 }
 
 Server::Server(Private, const config::Config& config)
-    : worker_count_(worker_count(config.global)),
+    : started_with_(config.global),
+      worker_count_(worker_count(config.global)),
       finished_event_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
       sockets_(worker_count_) {
   SHUNT_ASSERT(finished_event_ >= 0);

@@ -86,6 +86,7 @@ class Server {
   void wait_until_taken(int longest_ms) const;
 
   // Constant after start().
+  const config::Global started_with_;
   const uint32_t worker_count_;
   const int finished_event_;
   uint64_t descriptors_ = 0;

@@ -123,8 +123,11 @@ Prepared prepare(config::Loaded loaded) {
   prepared.snapshot = std::make_unique<proxy::Snapshot>();
   proxy::Snapshot& snapshot = *prepared.snapshot;
   snapshot.config = std::move(loaded.config);
-  // Names of a configuration with errors may be unresolved, so there is nothing to compile yet.
-  if (!prepared.good()) return prepared;
+  if (!prepared.good()) {
+    // Names may be unresolved, so there is nothing to compile yet but the patterns in the rules.
+    rules::check_patterns(snapshot.config.rules, prepared.diagnostics);
+    return prepared;
+  }
   snapshot.rules = rules::RuleSet::compile(snapshot.config.rules, snapshot.config.listeners,
                                            prepared.diagnostics);
   snapshot.actions =

@@ -39,6 +39,9 @@ Result<SocketAddress> parse_unix(std::string_view path) {
   if (path.find('\0') != std::string_view::npos)
     return fail("a unix socket's path must not contain NUL");
   const bool abstract = path.front() == '@';
+  // Relative to what would depend on where the process was started.
+  if (!abstract && path.front() != '/')
+    return fail(fmt::format("a unix socket's path starts with \"/\", \"{}\" does not", path));
   sockaddr_un address{};
   // A path keeps its terminating NUL; an abstract name's leading '@' stands for one.
   const size_t room = sizeof(address.sun_path) - (abstract ? 0 : 1);
@@ -116,8 +119,12 @@ Result<Cidr> Cidr::parse(std::string_view text) {
   Cidr cidr{*address, static_cast<uint8_t>(prefix + (is_ipv4 ? kV4PrefixBase : 0))};
   for (unsigned bit = cidr.prefix; bit < kV6Bits; ++bit) {
     const uint8_t mask = static_cast<uint8_t>(0x80u >> (bit % 8));
-    if ((cidr.network.bytes[bit / 8] & mask) != 0)
-      return fail(fmt::format("\"{}\" has bits set after its prefix length", text));
+    if ((cidr.network.bytes[bit / 8] & mask) != 0) {
+      for (; bit < kV6Bits; ++bit)
+        cidr.network.bytes[bit / 8] &= static_cast<uint8_t>(~(0x80u >> (bit % 8)));
+      return fail(fmt::format("\"{}\" has bits set after its prefix length: the network is {}",
+                              text, cidr.to_string()));
+    }
   }
   return cidr;
 }

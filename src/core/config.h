@@ -115,6 +115,7 @@ struct ValueMatch {
   enum class Kind : uint8_t { kExact, kPrefix, kRegex, kPresent };
   Kind kind = Kind::kExact;
   std::string text;  // Value, prefix or pattern (RE2); unused for kPresent.
+  Place place{};     // Of a pattern.
 };
 
 struct NamedMatch {
@@ -130,6 +131,7 @@ struct Match {
   std::vector<std::string> path;  // Exact.
   std::vector<std::string> path_prefix;
   std::vector<std::string> path_regex;  // RE2, unanchored search.
+  std::vector<Place> path_regex_places;
   std::vector<std::string> extension;   // Lower case, without the dot.
   std::vector<std::string> method;
   std::vector<NamedMatch> header;         // All must match.

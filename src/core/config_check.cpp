@@ -129,9 +129,19 @@ class Checker {
     if (draft_.incomplete) return kNone;  // It may be in the part that could not be read.
     std::vector<std::string_view> names;
     for (const T& one : all) names.push_back(one.name);
+    std::string hint = did_you_mean(use.value, names);
+    if (hint.empty() && !names.empty()) hint = what_there_is(kind, names);
     diagnostics_.error(use.place, fmt::format("unknown {} \"{}\"", kind, use.value),
-                       did_you_mean(use.value, names));
+                       std::move(hint));
     return kNone;
+  }
+
+  static std::string what_there_is(std::string_view kind, std::span<const std::string_view> names) {
+    constexpr size_t kShownMax = 8;
+    const auto shown = names.first(std::min(names.size(), kShownMax));
+    std::string text = fmt::format("{}s: \"{}\"", kind, fmt::join(shown, "\", \""));
+    if (names.size() > shown.size()) text += fmt::format(" and {} more", names.size() - kShownMax);
+    return text;
   }
 
   template <class T>

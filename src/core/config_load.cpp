@@ -9,6 +9,8 @@
 #include <glob.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -30,8 +32,9 @@ Result<std::string> read_file(const fs::path& path) {
   const fs::file_status status = fs::status(path, error);
   if (!fs::exists(status)) return fail(error ? error.message() : "no such file");
   if (fs::is_directory(status)) return fail("it is a directory");
+  errno = 0;
   std::ifstream stream(path, std::ios::binary);
-  if (!stream) return fail("it cannot be opened for reading");
+  if (!stream) return fail(errno != 0 ? std::strerror(errno) : "it cannot be opened for reading");
   std::string text;
   char chunk[64 * 1024];
   while (stream.read(chunk, sizeof(chunk)) || stream.gcount() > 0) {

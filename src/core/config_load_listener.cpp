@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "core/config_habits.h"
 #include "core/config_load_parts.h"
 
 namespace shunt::config {
@@ -51,7 +52,7 @@ void load_bind(Loading& loading, TableReader& reader, Listener& listener, Listen
   for (Text& text : reader.strings("bind")) {
     const Result<SocketAddress> address = SocketAddress::parse(text.value);
     if (!address) {
-      loading.diagnostics.error(text.place, address.error().text);
+      loading.diagnostics.error(text.place, address.error().text, hint_for_address(text.value));
       continue;
     }
     listener.bind.push_back(*address);

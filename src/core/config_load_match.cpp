@@ -65,10 +65,6 @@ std::string accept_content_type(std::string& type) {
              : fmt::format("\"{}\" is not a media type such as \"image/png\" or \"image/*\"", type);
 }
 
-std::string accept_anything(std::string&) {
-  return {};
-}
-
 void read_methods(Loading& loading, TableReader& reader, std::vector<std::string>& out) {
   for (Text& text : reader.strings("method")) {
     if (!is_token(text.value))
@@ -114,7 +110,8 @@ ValueMatch load_value_table(Loading& loading, const toml::table& table) {
   TableReader reader(loading, table, kValueKeys, "a value to match");
   ValueMatch value;
   if (const auto prefix = reader.text("prefix")) value = {ValueMatch::Kind::kPrefix, prefix->value};
-  if (const auto regex = reader.text("regex")) value = {ValueMatch::Kind::kRegex, regex->value};
+  if (const auto regex = reader.text("regex"))
+    value = {ValueMatch::Kind::kRegex, regex->value, regex->place};
   bool present = true;
   if (reader.boolean("present", present)) {
     value = {ValueMatch::Kind::kPresent, {}};
@@ -183,7 +180,10 @@ Match load_match(Loading& loading, const toml::table& table, unsigned depth) {
   read_list(loading, reader, "host", match.host, accept_host);
   read_list(loading, reader, "path", match.path, accept_path);
   read_list(loading, reader, "path_prefix", match.path_prefix, accept_path);
-  read_list(loading, reader, "path_regex", match.path_regex, accept_anything);
+  for (Text& text : reader.strings("path_regex")) {
+    match.path_regex.push_back(std::move(text.value));
+    match.path_regex_places.push_back(text.place);
+  }
   read_list(loading, reader, "extension", match.extension, accept_extension);
   read_methods(loading, reader, match.method);
   read_named(loading, reader, "header", match.header);

@@ -1,8 +1,8 @@
 // Reads [pool.NAME] and its servers.
 // Owned by one load, on the thread that loads.
 #include <algorithm>
-#include <cctype>
 
+#include "core/config_habits.h"
 #include "core/config_load_parts.h"
 #include "core/config_presets.h"
 #include "core/config_text.h"
@@ -83,12 +83,6 @@ void read_host_header(Loading& loading, TableReader& reader, Pool& pool) {
   }
 }
 
-bool looks_like_a_name(std::string_view address) {
-  const std::string_view host = address.substr(0, address.rfind(':'));
-  return host.find(':') == std::string_view::npos &&
-         std::ranges::any_of(host, [](unsigned char c) { return std::isalpha(c) != 0; });
-}
-
 void read_address(Loading& loading, TableReader& reader, Server& server) {
   const size_t errors = loading.diagnostics.error_count();
   const auto text = reader.text("address");
@@ -106,10 +100,7 @@ void read_address(Loading& loading, TableReader& reader, Server& server) {
   }
   const auto address = SocketAddress::parse(text->value);
   if (!address) {
-    loading.diagnostics.error(text->place, address.error().text,
-                              looks_like_a_name(text->value)
-                                  ? "names are not resolved in this version: write the IP address"
-                                  : "");
+    loading.diagnostics.error(text->place, address.error().text, hint_for_address(text->value));
     return;
   }
   if (address->is_ip() && address->port() == 0)
@@ -162,7 +153,7 @@ void load_server(Loading& loading, std::string_view pool_name, const toml::table
 }
 
 void load_pool(Loading& loading, std::string_view name, const toml::table& table) {
-  TableReader reader(loading, table, kPoolKeys, fmt::format("pool \"{}\"", name));
+  TableReader reader(loading, table, kPoolKeys, fmt::format("pool \"{}\"", name), name);
   Pool pool;
   PoolPlaces places;
   pool.place = reader.place();

@@ -34,13 +34,15 @@ Redirect load_redirect(Loading& loading, const toml::table& table) {
     loading.missing(loading.place_of(table), "a redirect needs \"to\"",
                     "redirect = { to = \"/new\", status = 301 }");
   }
-  const size_t errors = loading.diagnostics.error_count();
-  reader.integer("status", redirect.status, kRedirectStatuses.front(), kRedirectStatuses.back());
-  if (errors == loading.diagnostics.error_count() &&
-      std::ranges::find(kRedirectStatuses, redirect.status) == kRedirectStatuses.end())
+  int64_t status = redirect.status;
+  reader.integer("status", status, INT64_MIN, INT64_MAX);
+  if (std::ranges::find(kRedirectStatuses, status) != kRedirectStatuses.end()) {
+    redirect.status = static_cast<uint16_t>(status);
+  } else {
     loading.diagnostics.error(reader.place_of("status"),
                               fmt::format("a redirect's status must be one of {}, not {}",
-                                          fmt::join(kRedirectStatuses, ", "), redirect.status));
+                                          fmt::join(kRedirectStatuses, ", "), status));
+  }
   return redirect;
 }
 

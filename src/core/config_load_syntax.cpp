@@ -53,6 +53,19 @@ class Patched {
     return end;
   }
 
+  // Blanks a key with the table in braces that it opens, to the line of the last brace; returns the
+  // index of the line behind.
+  size_t blank_braces(size_t line) {
+    size_t end = line;
+    int open = 0;
+    do {
+      for (const char c : of(end)) open += c == '{' ? 1 : c == '}' ? -1 : 0;
+      ++end;
+    } while (open > 0 && end < starts_.size() && !is_header(text_, starts_[end]));
+    blank(starts_[line], end_of(end - 1));
+    return end;
+  }
+
   // Blanks from the header above the line to the next header; returns the index of that one.
   size_t blank_section(size_t line) {
     size_t first = line;
@@ -78,10 +91,35 @@ class Patched {
   std::vector<size_t> starts_;
 };
 
-std::string hint_for(std::string_view description) {
+bool is_broken_inline_table(std::string_view description) {
+  return description.find("inline table") != std::string_view::npos &&
+         description.ends_with("saw '\\n'");
+}
+
+// The text in double quotes around the byte `at` of the line, in single ones: what was most likely
+// meant by a backslash that is no escape sequence.
+std::string in_single_quotes(std::string_view line, size_t at) {
+  const size_t begin = line.substr(0, at).rfind('"');
+  const size_t end = line.find('"', at);
+  if (begin == std::string_view::npos || end == std::string_view::npos) return "'…'";
+  const std::string_view inside = line.substr(begin + 1, end - begin - 1);
+  return inside.contains('\'') ? "'…'" : fmt::format("'{}'", inside);
+}
+
+// `line` is the one with the error, `at` the byte in it.
+std::string hint_for(std::string_view description, std::string_view line, size_t at) {
   const auto mentions = [description](std::string_view what) {
     return description.find(what) != std::string_view::npos;
   };
+  if (is_broken_inline_table(description))
+    return "a table in braces stands on one line; a longer one gets a header: [rule.match]";
+  if (mentions("unknown escape sequence"))
+    return fmt::format("write regular expressions in single quotes: {}",
+                       in_single_quotes(line, at));
+  if (mentions("string: ") && mentions("control characters"))
+    return "is the closing quote missing?";
+  if (mentions("expected '='"))
+    return "this is TOML: key = value, below [headers]; config/smallest.toml shows how it looks";
   if (mentions("floating-point") || mentions("integer:") || mentions("value type") ||
       mentions("parsing boolean") || mentions("parsing date") || mentions("parsing time"))
     return "texts, addresses, durations and sizes need quotes: \"10.0.0.11:8080\", \"250ms\"";
@@ -122,8 +160,9 @@ toml::table parse_toml(Loading& loading, std::string_view text) {
       left_out_to = end;
       continue;
     }
+    const size_t at = place.column > 0 ? place.column - 1 : 0;
     loading.diagnostics.error(place, message_for(error.description()),
-                              hint_for(error.description()));
+                              hint_for(error.description(), patched.of(line), at));
     // Something that is not closed: where it begins is not known, so nothing is known of what
     // follows.
     if (error.description().find("end-of-file") != std::string_view::npos) break;
@@ -131,7 +170,9 @@ toml::table parse_toml(Loading& loading, std::string_view text) {
     // A key costs no more than itself, unless it named something that others may refer to.
     if (source.find("name") != std::string_view::npos || source.find('{') != std::string_view::npos)
       loading.draft.incomplete = true;
-    if (patched.is_key(line)) {
+    if (is_broken_inline_table(error.description())) {
+      left_out_to = patched.blank_braces(line);
+    } else if (patched.is_key(line)) {
       left_out_to = patched.blank_key(line);
     } else {
       left_out_to = patched.blank_section(line);

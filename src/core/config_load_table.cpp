@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "core/assert.h"
+#include "core/config_habits.h"
 #include "core/units.h"
 
 namespace shunt::config {
@@ -66,8 +67,8 @@ std::string_view type_name(const toml::node& node) {
 }
 
 TableReader::TableReader(Loading& loading, const toml::table& table, const KeyTable& keys,
-                         std::string where)
-    : loading_(loading), table_(table), keys_(keys), where_(std::move(where)) {
+                         std::string where, std::string_view name)
+    : loading_(loading), table_(table), keys_(keys), where_(std::move(where)), name_(name) {
   check_keys();
 }
 
@@ -81,14 +82,12 @@ Place TableReader::place_of(std::string_view key) const {
 }
 
 void TableReader::check_keys() {
-  std::vector<std::string_view> names;
-  for (const Key& key : keys_.keys) names.push_back(key.name);
   for (const auto& [key, value] : table_) {
     const Key* known = keys_.find(key.str());
     if (known == nullptr) {
       loading_.diagnostics.error(loading_.place_of(key),
                                  fmt::format("unknown key \"{}\" in {}", key.str(), where_),
-                                 did_you_mean(key.str(), names));
+                                 hint_for_unknown(key.str()));
     } else if (!known->available) {
       loading_.diagnostics.error(
           loading_.place_of(key),
@@ -97,6 +96,29 @@ void TableReader::check_keys() {
       unread_.push_back(known->name);
     }
   }
+}
+
+// The key that was meant, or all that there are.
+std::string TableReader::hint_for_unknown(std::string_view key) const {
+  if (std::string known = hint_from_habit(key, keys_); !known.empty()) return known;
+  std::vector<std::string_view> names;
+  std::vector<std::string_view> available;
+  for (const Key& one : keys_.keys) {
+    names.push_back(one.name);
+    if (one.available) available.push_back(one.name);
+  }
+  std::string near = did_you_mean(key, names);
+  return near.empty() ? fmt::format("keys: {}", fmt::join(available, ", ")) : near;
+}
+
+// "[[pool.web.server]]" for `server` in [pool.web].
+std::string TableReader::array_header(std::string_view key) const {
+  constexpr std::string_view kName = "NAME";
+  std::string path(keys_.header);
+  std::erase_if(path, [](char c) { return c == '[' || c == ']'; });
+  if (const size_t at = path.find(kName); at != std::string::npos)
+    path.replace(at, kName.size(), name_);
+  return fmt::format("[[{}{}{}]]", path, path.empty() ? "" : ".", key);
 }
 
 const toml::node* TableReader::take(std::string_view key) {
@@ -203,7 +225,7 @@ const toml::table* TableReader::table(std::string_view key) {
   const toml::node* node = take(key);
   if (node == nullptr) return nullptr;
   const toml::table* table = node->as_table();
-  if (table == nullptr) wrong_type(key, *node, "a table");
+  if (table == nullptr) wrong_type(key, *node, "a table", table_example(key));
   return table;
 }
 
@@ -243,15 +265,16 @@ const toml::array* TableReader::table_array(std::string_view key) {
   if (node == nullptr) return nullptr;
   const toml::array* array = node->as_array();
   if (array == nullptr)
-    wrong_type(
-        key, *node, "an array of tables",
-        node->is_table() ? fmt::format("write its header with two brackets: [[{}]]", key) : "");
+    wrong_type(key, *node, "an array of tables",
+               node->is_table()
+                   ? fmt::format("write its header with two brackets: {}", array_header(key))
+                   : table_example(key));
   return array;
 }
 
 const toml::table* TableReader::element_table(std::string_view key, const toml::node& element) {
   const toml::table* table = element.as_table();
-  if (table == nullptr) wrong_type(key, element, "an array of tables");
+  if (table == nullptr) wrong_type(key, element, "an array of tables", table_example(key));
   return table;
 }
 

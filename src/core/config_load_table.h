@@ -46,8 +46,10 @@ struct Choice {
 
 class TableReader {
  public:
-  // `where` names the table in messages: "a listener", "pool \"images\"".
-  TableReader(Loading& loading, const toml::table& table, const KeyTable& keys, std::string where);
+  // `where` names the table in messages: "a listener", "pool \"images\""; `name` stands in its
+  // header where that has "NAME".
+  TableReader(Loading& loading, const toml::table& table, const KeyTable& keys, std::string where,
+              std::string_view name = "NAME");
   TableReader(const TableReader&) = delete;
   TableReader& operator=(const TableReader&) = delete;
   ~TableReader();
@@ -107,6 +109,8 @@ class TableReader {
 
  private:
   void check_keys();
+  std::string hint_for_unknown(std::string_view key) const;
+  std::string array_header(std::string_view key) const;
   std::optional<int64_t> integer_value(std::string_view key, int64_t minimum, int64_t maximum);
   std::optional<Text> element_text(std::string_view key, const toml::node& node,
                                    std::string_view expected);
@@ -122,6 +126,7 @@ class TableReader {
   const toml::table& table_;
   const KeyTable& keys_;
   const std::string where_;
+  const std::string_view name_;
   std::vector<std::string_view> unread_;  // Known keys that the table has and nobody asked for yet.
 };
 

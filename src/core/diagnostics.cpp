@@ -168,9 +168,12 @@ std::string_view nearest(std::string_view word, std::span<const std::string_view
   for (const std::string_view candidate : candidates) {
     const size_t longer = std::max(candidate.size(), word.size());
     const size_t shorter = std::min(candidate.size(), word.size());
-    if (longer - shorter >= best_distance) continue;
+    if (longer - shorter > best_distance) continue;
     const size_t found = distance(word, candidate);
-    if (found >= best_distance || found >= word.size()) continue;
+    if (found > best_distance || found >= word.size()) continue;
+    // Of two as near, the one with the same letters: "lblrc" is lblcr with a slip, not lblc.
+    const bool tie = found == best_distance;
+    if (tie && (found > limit || !std::ranges::is_permutation(word, candidate))) continue;
     best = candidate;
     best_distance = found;
   }

@@ -20,7 +20,8 @@ std::vector<FieldCondition> compile_fields(const std::vector<config::NamedMatch>
   std::vector<FieldCondition> result;
   for (const config::NamedMatch& field : fields) {
     const bool is_regex = field.value.kind == ValueMatch::Kind::kRegex;
-    const Regex* regex = is_regex ? regexes.get(field.value.text, place, diagnostics) : nullptr;
+    const Place at = field.value.place.line > 0 ? field.value.place : place;
+    const Regex* regex = is_regex ? regexes.get(field.value.text, at, diagnostics) : nullptr;
     result.push_back({&field, regex});
   }
   return result;
@@ -92,8 +93,11 @@ Conditions compile_conditions(const config::Match& match,
                               Diagnostics& diagnostics) {
   Conditions result;
   result.match = &match;
-  for (const std::string& pattern : match.path_regex)
-    result.path_regex.push_back(regexes.get(pattern, match.place, diagnostics));
+  for (size_t i = 0; i < match.path_regex.size(); ++i) {
+    const bool placed = i < match.path_regex_places.size();
+    const Place place = placed ? match.path_regex_places[i] : match.place;
+    result.path_regex.push_back(regexes.get(match.path_regex[i], place, diagnostics));
+  }
   result.header = compile_fields(match.header, match.place, regexes, diagnostics);
   result.cookie = compile_fields(match.cookie, match.place, regexes, diagnostics);
   result.query = compile_fields(match.query, match.place, regexes, diagnostics);

@@ -84,4 +84,8 @@ std::unique_ptr<const RuleSet> RuleSet::compile(std::span<const config::Rule> ru
   return std::make_unique<const Compiled>(std::move(compiled), listeners, usable);
 }
 
+void check_patterns(std::span<const config::Rule> rules, Diagnostics& diagnostics) {
+  compile_rules(rules, {}, diagnostics);
+}
+
 }  // namespace shunt::rules

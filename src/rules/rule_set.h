@@ -42,7 +42,7 @@ class RuleSet {
     std::unique_ptr<Data> data_;
   };
 
-  // Patterns that RE2 refuses become errors at their rule's place, rules that can never match
+  // Patterns that RE2 refuses become errors at their place, rules that can never match
   // become warnings. `rules` and `listeners` must outlive the set. Never null; with errors in
   // `diagnostics` it must not be used.
   static std::unique_ptr<const RuleSet> compile(std::span<const config::Rule> rules,
@@ -61,5 +61,9 @@ class RuleSet {
  private:
   class Compiled;  // The one implementation.
 };
+
+// Only reports the patterns that RE2 refuses: for rules that cannot be compiled, since other errors
+// in the configuration have left names in it unresolved.
+void check_patterns(std::span<const config::Rule> rules, Diagnostics& diagnostics);
 
 }  // namespace shunt::rules

@@ -60,6 +60,27 @@ class ReloadTest(ShuntTest):
         self.reload(shunt, good)
         self.assertEqual(get(port).status, 200)
 
+    def test_a_failing_test_in_the_file_keeps_the_old_configuration(self):
+        origin = self.origin()
+        port = free_port()
+        good = farm(port, [origin])
+        failing = good + '[[test]]\nrequest = "GET http://a/"\nexpect = { status = 404 }\n'
+        shunt = self.shunt(good)
+        shunt.write(failing)
+        shunt.send_signal(signal.SIGHUP)
+        shunt.wait_for_log(r"error reload of farm\.toml refused, generation 1 stays")
+        shunt.wait_for_log(r'farm\.toml:\d+:\d+: error: test "GET http://a/" failed')
+        self.assertEqual(get(port).status, 200)
+
+    def test_keys_for_a_restart_are_held_against_the_start(self):
+        origin = self.origin()
+        port = free_port()
+        warning = "global.workers has changed and takes effect with a restart"
+        shunt = self.shunt(farm(port, [origin], workers=2))
+        for workers, warnings in ((1, 1), (1, 2), (2, 2)):
+            self.reload(shunt, farm(port, [origin], workers=workers))
+            self.assertEqual(shunt.log().count(warning), warnings)
+
     def test_address_in_use_keeps_the_old_configuration(self):
         origin = self.origin()
         port, new = free_ports(2)

@@ -115,6 +115,16 @@ BOOST_AUTO_TEST_CASE(check_says_the_same_in_json) {
   BOOST_TEST(json["diagnostics"][0]["severity"] == "error");
 }
 
+BOOST_AUTO_TEST_CASE(check_says_what_it_could_not_look_at) {
+  const ScratchDirectory scratch;
+  const std::string file =
+      scratch.write("farm.toml", std::string(kFarm) + "wieght = 1\n" + kBadTests);
+  const Outcome outcome = check({.file = file});
+  BOOST_TEST(outcome.err.contains("1 error, 0 warnings; no [[test]] run, rules not compared"),
+             outcome.err);
+  BOOST_TEST(nlohmann::json::parse(check({.file = file, .json = true}).out)["complete"] == false);
+}
+
 BOOST_AUTO_TEST_CASE(check_of_a_file_that_is_not_there) {
   const Outcome outcome = check({.file = "/nonexistent/farm.toml"});
   BOOST_TEST((outcome.code == ExitCode::kWrongInput));

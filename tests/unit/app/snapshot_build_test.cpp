@@ -55,6 +55,19 @@ BOOST_AUTO_TEST_CASE(patterns_are_compiled_in_the_first_phase) {
   BOOST_TEST(prepared.diagnostics.to_string().contains("test.toml:"));
 }
 
+BOOST_AUTO_TEST_CASE(patterns_are_compiled_whatever_else_is_wrong) {
+  const Prepared prepared = prepare_text(
+      "[[rule]]\nname = \"r\"\nmatch = { header = { a = { regex = \"[\" } }, path_regex = [\"x\", "
+      "\"(\"] }\npool = \"q\"\n" +
+      farm(kTwo) + "nonsense = 1\n");
+  const std::string shown = prepared.diagnostics.to_string();
+  for (const char* text :
+       {"unknown pool \"q\"", "nonsense", "test.toml:3:35: error: regular expression \"[\"",
+        "test.toml:3:62: error: regular expression \"(\""})
+    BOOST_TEST(shown.contains(text), shown);
+  BOOST_TEST(prepared.diagnostics.error_count() == 4u, shown);
+}
+
 BOOST_AUTO_TEST_CASE(keys_follow_the_scheduler_unless_given) {
   using Kind = config::LocalityKey::Kind;
   struct Case {

@@ -41,9 +41,11 @@ BOOST_AUTO_TEST_CASE(top_level_and_global) {
   const Case cases[] = {
       {"[globl]\nworkers = 1\n", "1:2", "unknown key \"globl\" in the top level", "\"global\""},
       {"[[listner]]\n", "1:3", "unknown key \"listner\"", "\"listener\""},
-      {"[xyz]\n", "1:2", "unknown key \"xyz\""},
+      {"[xyz]\n", "1:2", "unknown key \"xyz\"", "keys: include, global"},
+      {"[global]\nthreads = 2\n", "2:1", "unknown key \"threads\"", "\"workers\""},
+      {"[global]\ninclude = \"a\"\n", "2:1", "unknown key \"include\"", "top of the file"},
       {"[[service]]\nname = \"dns\"\n", "1:3", "\"service\" in the top level is not available"},
-      {"[[global]]\nworkers = 1\n", "1:1", "\"global\" must be a table, not an array"},
+      {"[[global]]\nworkers = 1\n", "1:1", "\"global\" must be a table, not an array", "[global]"},
       {"[rule]\npool = \"pages\"\n", "1:1", "\"rule\" must be an array of tables", "[[rule]]"},
       {"[global]\nworker = 1\n", "2:1", "unknown key \"worker\" in [global]", "\"workers\""},
       {"[global]\nworkers = \"2\"\n", "2:11", "\"workers\" must be an integer, not a string",
@@ -90,6 +92,14 @@ BOOST_AUTO_TEST_CASE(listeners) {
        "\"bind\" must be a string or an array of strings, not an integer"},
       {"[[listener]]\nname = \"x\"\nbind = [\"127.0.0.1:1\", \"nowhere\"]\n", "3:24",
        "has no port"},
+      {"[[listener]]\nname = \"x\"\nbind = \":8080\"\n", "3:8", "does not begin with an IP",
+       "0.0.0.0:8080"},
+      {"[[listener]]\nname = \"x\"\nbind = \"*:8080\"\n", "3:8", "does not begin with an IP",
+       "0.0.0.0:8080"},
+      {"[[listener]]\nname = \"x\"\nbind = \"localhost:80\"\n", "3:8", "does not begin with",
+       "names are not resolved"},
+      {"[[listener]]\nname = \"x\"\nbind = \"127.0.0.1:81\"\nlisten = 1\n", "4:1",
+       "unknown key \"listen\"", "\"bind\""},
       {"[[listener]]\nname = \"x\"\nbind = \"127.0.0.1:80\"\n", "3:8",
        "127.0.0.1:80 is bound twice, first at test.toml:3"},
       {"[[listener]]\nbind = \"127.0.0.1:80\"\n", "2:8", "127.0.0.1:80 is bound twice"},
@@ -126,6 +136,8 @@ BOOST_AUTO_TEST_CASE(pools) {
   const Case cases[] = {
       {"schedular = \"wlc\"\n", "1:1", "unknown key \"schedular\" in pool \"pages\"",
        "\"scheduler\""},
+      {"balance = \"rr\"\n", "1:1", "unknown key \"balance\"", "\"scheduler\""},
+      {"timeout = \"1s\"\n", "1:1", "unknown key \"timeout\"", "connect_timeout, response_timeout"},
       {"scheduler = \"lbclr\"\n", "1:13", "unknown scheduler \"lbclr\"", "\"lblcr\""},
       {"scheduler = \"fastest\"\n", "1:13", "unknown scheduler \"fastest\"", "rr wrr lc"},
       {"scheduler = \"ewma\"\n", "1:13", "scheduler \"ewma\" is not available"},
@@ -154,7 +166,7 @@ BOOST_AUTO_TEST_CASE(pools) {
   };
   for (const Case& one : cases) check(kInPool, one);
   check(kListenerText, {"[[pool]]\nname = \"x\"\n[[rule]]\nrespond = {}\n", "1:1",
-                        "\"pool\" must be a table, not an array"});
+                        "\"pool\" must be a table, not an array", "[pool.NAME]"});
 }
 
 BOOST_AUTO_TEST_CASE(servers) {
@@ -168,6 +180,8 @@ BOOST_AUTO_TEST_CASE(servers) {
       {"address = \"10.0.0.2:0\"\n", "1:11", "port must be 1 to 65535"},
       {"address = \"web.local:80\"\n", "1:11", "does not begin with an IP address",
        "names are not resolved"},
+      {"address = \"unix:run/x\"\n", "1:11", "path starts with \"/\", \"run/x\" does not"},
+      {"address = \"10.0.0.2:80\"\naddr = 1\n", "2:1", "unknown key \"addr\"", "\"address\""},
       {"address = \"dns:web:80\"\n", "1:11", "not available", "IP address"},
       {"name = \"a\"\naddress = \"10.0.0.2:80\"\n", "0:1", "server \"a\" is given twice"},
       {"name = \"b\"\naddress = \"10.0.0.1:80\"\n", "0:1", "10.0.0.1:80 is in pool \"p\" twice"},
@@ -186,9 +200,12 @@ BOOST_AUTO_TEST_CASE(servers) {
   };
   for (const Case& one : cases) check(prefix, one);
   check(kListenerText, {"[pool.p]\nserver = { address = \"10.0.0.1:80\" }\n", "2:10",
-                        "\"server\" must be an array of tables, not a table", "[[server]]"});
-  check(kListenerText, {"[pool.p]\nserver = [ { address = \"10.0.0.1:80\" }, \"10.0.0.2:80\" ]\n",
-                        "2:41", "must be an array of tables, not a string"});
+                        "\"server\" must be an array of tables, not a table", "[[pool.p.server]]"});
+  check(kListenerText,
+        {"[pool.p]\nserver = [ { address = \"10.0.0.1:80\" }, \"10.0.0.2:80\" ]\n", "2:41",
+         "must be an array of tables, not a string", "server = [{ address = "});
+  check(kListenerText, {"[pool.p]\nserver = \"10.0.0.2:80\"\n", "2:10",
+                        "must be an array of tables, not a string", "server = [{ address = "});
 }
 
 BOOST_AUTO_TEST_CASE(rules) {
@@ -196,6 +213,11 @@ BOOST_AUTO_TEST_CASE(rules) {
       {"[[rule]]\nname = \"x\"\n", "1:1", "a rule needs an action", "redirect"},
       {"[[rule]]\npool = \"pages\"\nrespond = {}\n", "1:1", "a rule has one action"},
       {"[[rule]]\npool = \"pagse\"\n", "2:8", "unknown pool \"pagse\"", "\"pages\""},
+      {"[[rule]]\npool = \"backend\"\n", "2:8", "unknown pool \"backend\"", "pools: \"pages\""},
+      {"[[rule]]\npool = \"pages\"\nlistener = \"nope\"\n", "3:12", "unknown listener \"nope\"",
+       "listeners: \"web\""},
+      {"[[rule]]\ndeny = true\nrespond = {}\n", "2:1", "unknown key \"deny\"", "\"respond\""},
+      {"[[rule]]\nredirect = \"/x\"\n", "2:12", "must be a table, not a string", "{ to = \"/new\""},
       {"[[rule]]\npool = \"pages\"\nlistener = \"wbe\"\n", "3:12", "unknown listener \"wbe\"",
        "\"web\""},
       {"[[rule]]\npool = \"pages\"\nlistener = []\n", "3:12", "must not be an empty array"},
@@ -211,11 +233,13 @@ BOOST_AUTO_TEST_CASE(rules) {
       {"[[rule]]\nredirect = { to = \"/a\\r\\nx: y\" }\n", "2:19", "control character",
        "percent-encoded"},
       {"[[rule]]\nredirect = { to = \"/\", status = 304 }\n", "2:33", "must be one of 301, 302"},
-      {"[[rule]]\nredirect = { to = \"/\", status = 65837 }\n", "2:33", "must be 301 to 308"},
+      {"[[rule]]\nredirect = { to = \"/\", status = 65837 }\n", "2:33", "must be one of 301, 302"},
+      {"[[rule]]\nredirect = { to = \"/\", status = 200 }\n", "2:33", "must be one of 301, 302"},
       {"[[rule]]\nrespond = { status = 100 }\n", "2:22", "must be 200 to 599, not 100"},
       {"[[rule]]\nrespond = { status = 204, body = \"x\" }\n", "2:34", "a 204 answer has no body"},
       {"[[rule]]\nrespond = { content_type = \"a\\nb\" }\n", "2:28", "control characters"},
-      {"[[rule]]\nrespond = \"no\"\n", "2:11", "\"respond\" must be a table, not a string"},
+      {"[[rule]]\nrespond = 404\n", "2:11", "\"respond\" must be a table, not an integer",
+       "respond = { status"},
   };
   for (const Case& one : cases) check(kFarm, one);
 }
@@ -263,7 +287,10 @@ BOOST_AUTO_TEST_CASE(matches) {
       {"content_type = \"image\" }", "1:16", "is not a media type"},
       {"content_type = \"*/*\" }", "1:16", "is not a media type"},
       {"source = \"10.0.0.0/33\" }", "1:10", "prefix length must be 0 to 32"},
-      {"source = \"10.0.0.1/8\" }", "1:10", "has bits set after its prefix"},
+      {"source = \"10.0.0.1/8\" }", "1:10", "the network is 10.0.0.0/8"},
+      {"source = \"2001:db8::1/32\" }", "1:10", "the network is 2001:db8::/32"},
+      {"regex = \"x\" }", "1:1", "unknown key \"regex\"", "\"path_regex\""},
+      {"url = \"x\" }", "1:1", "unknown key \"url\"", "\"path_prefix\""},
       {"source = \"localhost\" }", "1:10", "is not a network"},
       {"scheme = \"htps\" }", "1:10", "must be \"http\" or \"https\"", "\"https\""},
       {"listener = \"wbe\" }", "1:12", "unknown listener \"wbe\"", "\"web\""},
@@ -282,7 +309,7 @@ BOOST_AUTO_TEST_CASE(matches) {
       {"query = { \"\" = true } }", "1:11", "is not a query name"},
       {"not = [] }", "1:7", "\"not\" must be a table, not an array"},
       {"not = {} }", "1:7", "always matches"},
-      {"any = {} }", "1:7", "must be an array of tables, not a table", "[[any]]"},
+      {"any = {} }", "1:7", "must be an array of tables, not a table", "[[rule.match.any]]"},
       {"any = [ { path = \"/\" }, {} ] }", "1:25", "always matches"},
   };
   const std::string prefix = kFarm + "[[rule]]\npool = \"pages\"\nmatch = { ";

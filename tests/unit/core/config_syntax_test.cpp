@@ -58,6 +58,10 @@ BOOST_AUTO_TEST_CASE(errors_are_placed_and_the_rest_is_read) {
       {"letters where there are none",
        farm + "\xc6\x91\n[global]\nuser = \xc3\xa9\n",
        {"6:1", "8:8"}},
+      {"a table in braces over several lines",
+       farm + "[[rule]]\npool = \"pages\"\nmatch = {\n  path = \"/x\",\n  host = \"b\" }\nnmae = "
+              "\"x\"\n",
+       {"8:10", "11:1"}},
       {"bytes that are not UTF-8", farm + "[global]\nuser = \"\xff\"\n", {"7:8"}},
   };
   for (const auto& [description, text, expected] : cases) {
@@ -74,6 +78,27 @@ BOOST_AUTO_TEST_CASE(the_usual_mistake_has_a_hint) {
     const Loaded loaded = load(std::string("x = ") + value);
     BOOST_REQUIRE(!loaded.diagnostics.all().empty());
     BOOST_TEST(loaded.diagnostics.all()[0].hint.find("need quotes") != std::string::npos, value);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(hints_show_the_way_out) {
+  const struct {
+    const char* text;
+    const char* hint;
+  } cases[] = {
+      {"path_regex = \"\\.png$\"", "in single quotes: '\\.png$'"},
+      {"path_regex = [\"a\", \"\\.it's$\"]", "in single quotes: '…'"},
+      {"name = \"abc\nx = 1", "closing quote"},
+      {"match = {\n  path = \"/x\"\n}", "[rule.match]"},
+      {"server {\n  listen 80;\n}", "this is TOML"},
+      {"frontend web\n  bind *:80", "this is TOML"},
+      {"global:\n  workers: 2", "this is TOML"},
+  };
+  for (const auto& [text, hint] : cases) {
+    const Loaded loaded = load(text);
+    BOOST_REQUIRE(!loaded.diagnostics.all().empty());
+    const std::string shown = loaded.diagnostics.to_string();
+    BOOST_TEST(shown.find(hint) != std::string::npos, shown);
   }
 }
 

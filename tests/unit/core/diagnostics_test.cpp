@@ -92,6 +92,7 @@ BOOST_AUTO_TEST_CASE(the_nearest_word) {
       {"Scheduler", "scheduler"},  // Case only.
       {"sheduler", "scheduler"},   // One missing.
       {"lbclr", "lblcr"},          // A swap counts once, so this is nearer than "lblc".
+      {"lblrc", "lblcr"},          // As near to "lblc", but with other letters.
       {"lblc", "lblc"},
       {"wcl", "wlc"},
       {"kye", "key"},
