@@ -6,7 +6,6 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
-#include <map>
 #include <optional>
 #include <sstream>
 
@@ -28,22 +27,23 @@ constexpr const char* kFooter = R"(Exit codes:
   2  the command line is wrong
   3  a kernel feature or a privilege is missing; the message says which, and the way out
 
-Signals to `shunt run`:
-  HUP   load the configuration anew; all or nothing, and requests in flight are not touched
-  USR1  open the access log anew, after a rotation
-  QUIT  drain: refuse new connections, answer what is in flight, exit
-  TERM  drain for at most global.drain_timeout, then exit; a second one: now
-  INT   exit now
-
 First steps:
   shunt demo                                      a farm on this machine, and what locality is worth
   shunt check farm.toml                           every problem in one go, and the [[test]] tables
   shunt explain farm.toml GET http://host/a.png   which rule, pool and server, and why
   shunt run -c farm.toml                          serve
 
-`shunt COMMAND --help` has the options of each command.)";
+`shunt COMMAND --help` has the options of each command, `shunt run --help` the signals too.)";
 
-constexpr const char* kRunFooter = R"(The smallest configuration:
+constexpr const char* kRunFooter = R"(Signals:
+  HUP   load the configuration anew; all or nothing, and requests in flight are not touched
+  USR1  open the access log anew, after a rotation
+  QUIT  drain: answer what is in flight, exit; who connects in the first second may have to wait
+        for it to be refused
+  TERM  drain for at most global.drain_timeout, then exit; a second one: now
+  INT   exit now
+
+The smallest configuration:
   [[listener]]
   name = "web"
   bind = "0.0.0.0:8080"
@@ -99,23 +99,36 @@ struct Options {
   DemoCommand demo;
   std::vector<std::string> request;  // Words behind FILE of explain.
   std::vector<std::string> headers;
+  std::string log_level = "info";
 };
 
-void declare_run(CLI::App& app, RunCommand& run) {
-  static const std::map<std::string, log::Level> kLevels = {{"debug", log::Level::kDebug},
-                                                            {"info", log::Level::kInfo},
-                                                            {"warning", log::Level::kWarning},
-                                                            {"error", log::Level::kError}};
+struct LevelName {
+  std::string_view name;
+  log::Level level;
+};
+constexpr LevelName kLevels[] = {{"debug", log::Level::kDebug},
+                                 {"info", log::Level::kInfo},
+                                 {"warning", log::Level::kWarning},
+                                 {"error", log::Level::kError}};
+
+std::string check_level(const std::string& text) {
+  if (std::ranges::find(kLevels, text, &LevelName::name) != std::end(kLevels)) return {};
+  return fmt::format("must be debug, info, warning or error, not \"{}\"", text);
+}
+
+void declare_run(CLI::App& app, Options& options) {
+  RunCommand& run = options.run;
   CLI::App* command = app.add_subcommand("run", "Serve");
   command->add_option("-c,--config", run.config, "Configuration file (TOML)")
       ->required()
       ->type_name("FILE");
   command->add_flag("-t,--test", run.check_only, "Only check the configuration, and say so");
   command
-      ->add_option("--log-level", run.log_level,
+      ->add_option("--log-level", options.log_level,
                    "Least level of log lines: debug, info, warning, error")
-      ->transform(CLI::CheckedTransformer(kLevels))
-      ->type_name("LEVEL");
+      ->check(CLI::Validator(check_level, ""))
+      ->type_name("LEVEL")
+      ->capture_default_str();
   command->footer(kRunFooter);
 }
 
@@ -175,7 +188,10 @@ void declare_demo(CLI::App& app, DemoCommand& demo) {
 
 // The command that was given, completed with what CLI11 cannot do by itself.
 Command chosen(const CLI::App& app, Options& options) {
-  if (app.got_subcommand("run")) return options.run;
+  if (app.got_subcommand("run")) {
+    options.run.log_level = std::ranges::find(kLevels, options.log_level, &LevelName::name)->level;
+    return options.run;
+  }
   if (app.got_subcommand("check")) return options.check;
   if (app.got_subcommand("schedule")) return options.schedule;
   if (app.got_subcommand("demo")) return options.demo;
@@ -187,42 +203,84 @@ Command chosen(const CLI::App& app, Options& options) {
   return explain;
 }
 
-std::unexpected<Outcome> usage_error(std::string_view what, std::string_view hint) {
+// `command`: the one that was given, or "".
+std::unexpected<Outcome> usage_error(std::string_view what, std::string_view hint,
+                                     std::string_view command = {}) {
   Outcome outcome{.code = ExitCode::kUsage};
-  outcome.err =
-      fmt::format("shunt: {}\n{}{}Try `shunt --help`.\n", what, hint, hint.empty() ? "" : "\n");
+  outcome.err = fmt::format("shunt: {}\n{}{}Try `shunt {}{}--help`.\n", what, hint,
+                            hint.empty() ? "" : "\n", command, command.empty() ? "" : " ");
   return std::unexpected(std::move(outcome));
+}
+
+// The first word is no command.
+std::unexpected<Outcome> no_command(std::string_view first) {
+  if (first.empty())
+    return usage_error(fmt::format("a command is missing: {}", fmt::join(kCommands, ", ")), {});
+  if (first.front() != '-')
+    return usage_error(fmt::format("there is no command \"{}\"", first),
+                       did_you_mean(first, kCommands));
+  const bool version = first == "-v" || first == "-V";
+  return usage_error(
+      fmt::format("there is no option \"{}\" without a command before it", first),
+      version ? "did you mean \"--version\"?" : "did you mean \"shunt run -c FILE\"?");
+}
+
+// What CLI11 found wrong. It names what is missing before what there is too much of, which is
+// mostly what was meant for it.
+std::unexpected<Outcome> wrong_words(const CLI::App& app, const CLI::ParseError& error) {
+  const auto given = app.get_subcommands();
+  if (given.empty()) return usage_error(error.what(), {});
+  const std::string command = given.front()->get_name();
+  const std::vector<std::string> extra = given.front()->remaining();
+  if (extra.empty()) return usage_error(error.what(), {}, command);
+  const std::string& word = extra.front();
+  if (word.starts_with('-') && word.size() > 1)
+    return usage_error(fmt::format("`shunt {}` has no option \"{}\"", command, word), {}, command);
+  const bool is_file = command == "run" && given.front()->count("--config") == 0;
+  return usage_error(fmt::format("`shunt {}` does not take \"{}\"", command, word),
+                     is_file ? fmt::format("did you mean \"-c {}\"?", word) : "", command);
+}
+
+// `help`, `help COMMAND` and `version` are options written as commands.
+std::vector<std::string> without_habits(std::span<const char* const> words) {
+  std::vector<std::string> all(words.begin(), words.end());
+  if (all.empty()) return all;
+  if (all.front() == "version") all.front() = "--version";
+  if (all.front() != "help") return all;
+  all.erase(all.begin());
+  all.push_back("--help");
+  return all;
 }
 
 }  // namespace
 
 std::expected<Command, Outcome> parse_command_line(std::span<const char* const> words) {
   CLI::App app(kDescription, "shunt");
-  app.footer(kFooter);
   app.require_subcommand(1);
   app.set_version_flag("--version", "shunt " SHUNT_VERSION);
   app.formatter(std::make_shared<Formatter>());
   app.get_formatter()->column_width(32);
   Options options;
-  declare_run(app, options.run);
+  declare_run(app, options);
   declare_check(app, options.check);
   declare_explain(app, options);
   declare_schedule(app, options.schedule);
   declare_demo(app, options.demo);
+  app.footer(kFooter);  // Last, or all commands would inherit it.
 
-  const std::string_view first = words.empty() ? std::string_view() : words.front();
-  if (!first.empty() && first.front() != '-' &&
-      std::ranges::find(kCommands, first) == kCommands.end())
-    return usage_error(fmt::format("there is no command \"{}\"", first),
-                       did_you_mean(first, kCommands));
-  // CLI11 takes the words in the reverse order.
-  std::vector<std::string> reversed(words.rbegin(), words.rend());
+  std::vector<std::string> given = without_habits(words);
+  const std::string first = given.empty() ? "" : given.front();
+  constexpr std::string_view kAlone[] = {"-h", "--help", "--version"};
+  if (std::ranges::find(kCommands, first) == kCommands.end() &&
+      std::ranges::find(kAlone, first) == std::end(kAlone))
+    return no_command(first);
+  std::ranges::reverse(given);  // As CLI11 takes them.
   try {
-    app.parse(std::move(reversed));
+    app.parse(std::move(given));
   } catch (const CLI::ParseError& error) {
     std::ostringstream out;
     std::ostringstream err;
-    if (app.exit(error, out, err) != 0) return usage_error(error.what(), {});
+    if (app.exit(error, out, err) != 0) return wrong_words(app, error);
     return std::unexpected(Outcome{.code = ExitCode::kFine, .out = out.str()});
   }
   return chosen(app, options);

@@ -104,7 +104,7 @@ std::string table_example(std::string_view key) {
 
 std::string hint_for_address(std::string_view text) {
   const size_t colon = text.rfind(':');
-  if (colon == std::string_view::npos) return {};
+  if (colon == std::string_view::npos || text.starts_with("unix:")) return {};
   const std::string_view host = text.substr(0, colon);
   const std::string_view port = text.substr(colon + 1);
   const auto is_digit = [](unsigned char c) { return std::isdigit(c) != 0; };

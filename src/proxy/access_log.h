@@ -24,7 +24,8 @@ struct AccessRecord {
   int64_t wall_time_ms = 0;  // Unix time at which the request head was complete.
   const SocketAddress* client = nullptr;
   std::string_view listener;
-  std::string_view method;  // Empty if the head could not be parsed.
+  // Of a request that was refused, as much as could be told (refused_head.h); the rest is empty.
+  std::string_view method;
   std::string_view scheme;
   std::string_view host;
   std::string_view target;   // As received.

@@ -199,14 +199,13 @@ void format_combined(std::string& out, const AccessRecord& record) {
   out += " - - ";
   append_apache_time(out, record.wall_time_ms);
   out += " \"";
-  if (record.method.empty()) {
-    out += '-';
-  } else {
-    append_combined_text(out, record.method);
-    out += ' ';
-    append_combined_text(out, record.target);
-    out += ' ';
-    append_combined_text(out, record.version);
+  if (record.target.empty()) out += '-';
+  std::string_view separator;
+  for (const std::string_view part : {record.method, record.target, record.version}) {
+    if (part.empty()) continue;
+    out += separator;
+    append_combined_text(out, part);
+    separator = " ";
   }
   out += "\" ";
   append_padded(out, record.status, 3);

@@ -13,6 +13,7 @@
 #include "io/tls_engine.h"
 #include "proxy/access_log.h"
 #include "proxy/block_pool.h"
+#include "proxy/http_date.h"
 #include "proxy/message.h"
 #include "proxy/request_id.h"
 #include "proxy/service.h"
@@ -53,6 +54,7 @@ struct Context {
   rules::RuleSet::Scratch rule_scratch;
   std::string path_scratch;
   std::string sni_scratch;
+  HttpDate date;
   RequestIds request_ids;
 
   // What a rule makes of target and Host; valid within one callback only.

@@ -153,9 +153,7 @@ void Exchange::write_log() {
   record.scheme = session_.scheme();
   record.host = host_;
   record.target = target_;
-  record.version = method_text_.empty()           ? ""
-                   : version_ == Version::kHttp11 ? "HTTP/1.1"
-                                                  : "HTTP/1.0";
+  record.version = version_text_;
   record.referer = referer_;
   record.user_agent = user_agent_;
   if (rule_ != nullptr) record.rule = rule_->name;

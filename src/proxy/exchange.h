@@ -162,7 +162,7 @@ class Exchange final : public UpstreamConnection::User, public BodyRelay::Owner 
   uint32_t head_offset_ = 0;  // Where the head begins in the session's input.
   uint32_t head_size_ = 0;
   uint64_t request_length_ = 0;
-  std::string_view method_text_, target_, host_, referer_, user_agent_;
+  std::string_view method_text_, target_, host_, version_text_, referer_, user_agent_;
   std::string_view head_bytes_;
 
   // Routing.

@@ -186,8 +186,12 @@ void Exchange::write_head(HeadBuffer& out, const RequestHead& head, const Pool& 
   std::array<char, kClientSubjectMax> subject_room;
   RequestForwarding how = forwarding(config, subject_room);
   std::string server_host;
-  if (config.host_header == config::HostHeader::kServer) server_host = host_of(server.spec.address);
-  how.host = config.host_header == config::HostHeader::kServer ? server_host : config.host;
+  // A request without authority (HTTP/1.0) names nobody, and an empty Host helps no server.
+  const bool names_server =
+      config.host_header == config::HostHeader::kServer ||
+      (config.host_header == config::HostHeader::kPass && head.authority.empty());
+  if (names_server) server_host = host_of(server.spec.address);
+  how.host = names_server ? server_host : config.host;
   ActionValues values;
   if (actions_ != nullptr) edit_request(how, values, head, pool, server);
   write_request_head(out, head, how);

@@ -1,6 +1,7 @@
 // The third part of an exchange: the answer, from its first byte to its last.
 #include <cerrno>
 
+#include "core/wall_clock.h"
 #include "proxy/action_values.h"
 #include "proxy/exchange.h"
 #include "proxy/session.h"
@@ -96,6 +97,7 @@ void Exchange::send_response(const ResponseHead& head) {
 
   HeadBuffer out(head_memory());
   ResponseForwarding how{version_, keep_alive_, chunked, pool_config().forwarded};
+  how.date = context_.date.at(wall_clock_ms() / 1000);
   ActionValues values;
   if (actions_ != nullptr) edit_response(how.fields, values);
   write_response_head(out, head, how);

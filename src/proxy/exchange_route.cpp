@@ -7,6 +7,7 @@
 #include "proxy/error_page.h"
 #include "proxy/exchange.h"
 #include "proxy/flow_of.h"
+#include "proxy/refused_head.h"
 #include "proxy/session.h"
 #include "rules/path.h"
 #include "rules/text.h"
@@ -21,7 +22,14 @@ void Exchange::begin(const RequestHead& head, uint32_t offset) {
 
 void Exchange::begin_refused(Reason reason, Reject reject) {
   begun_ = context_.io.now();
-  if (context_.log.enabled()) wall_time_ms_ = wall_clock_ms();
+  if (context_.log.enabled()) {
+    wall_time_ms_ = wall_clock_ms();
+    const RefusedHead head = read_refused(session_.input().view());
+    method_text_ = head.method;
+    target_ = head.target;
+    host_ = head.host;
+    version_text_ = head.version;
+  }
   detail_ = reject.why;
   bytes_in_ = session_.input().size();
   respond_with_error(reject.status, reason, reject.why);
@@ -53,6 +61,7 @@ void Exchange::remember(const RequestHead& head, uint32_t offset) {
   method_text_ = head.method_text;
   target_ = head.target;
   host_ = head.host;
+  version_text_ = version_ == Version::kHttp11 ? "HTTP/1.1" : "HTTP/1.0";
   for (const Field& field : head.fields()) {
     if (rules::equals_lower(field.name, "referer")) referer_ = field.value;
     if (rules::equals_lower(field.name, "user-agent")) user_agent_ = field.value;
@@ -152,6 +161,7 @@ void Exchange::respond_local(LocalResponse response, Reason reason) {
   afterwards_ = keep_alive_ ? Afterwards::kKeepAlive : Afterwards::kClose;
   if (replayable_) bytes_in_ += request_length_;
   reason_ = reason;
+  response.date = context_.date.at(wall_clock_ms() / 1000);
   response.keep_alive = keep_alive_;
   response.head_only = method_ == Method::kHead;
   response.client_version = version_;

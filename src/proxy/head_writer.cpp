@@ -11,6 +11,7 @@
 #include "proxy/characters.h"
 #include "proxy/framing.h"
 #include "proxy/hop_headers.h"
+#include "rules/text.h"
 
 namespace shunt::proxy {
 namespace {
@@ -297,12 +298,16 @@ void write_request_head(HeadBuffer& out, const RequestHead& request, const Reque
 void write_response_head(HeadBuffer& out, const ResponseHead& response,
                          const ResponseForwarding& how) {
   append_status_line(out, response);
+  bool dated = how.date.empty();
   for (const Field& field : response.fields()) {
     const FieldName name = known_field(field.name);
     if (!name.disguised && !passes_to_client(name.field)) continue;
     if (removed_by_connection(response, field.name) || how.fields.drops(field.name)) continue;
     out.append_field(field.name, field.value);
+    dated |= field.name.size() == 4 && rules::equals_lower(field.name, "date");
   }
+  if (!dated && response.status >= 200 && !how.fields.drops("Date"))
+    out.append_field("Date", how.date);
   append_edits(out, how.fields);
   if (how.via && !how.fields.drops("Via")) {
     out.append(response.version == Version::kHttp10 ? "Via: 1.0 shunt\r\n" : "Via: 1.1 shunt\r\n");

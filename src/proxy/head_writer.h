@@ -85,7 +85,7 @@ struct RequestForwarding {
 // string in it does not end, is left out. Without `forwarded` all of them pass unchanged.
 //
 // Host: request.authority with kPass, else how.host. A request without authority (HTTP/1.0) gets
-// how.host, which may be empty; RFC 9112 §3.2 wants an empty Host then.
+// how.host, and an empty Host (RFC 9112 §3.2) if that is empty.
 void write_request_head(HeadBuffer& out, const RequestHead& request, const RequestForwarding& how);
 
 struct ResponseForwarding {
@@ -96,6 +96,8 @@ struct ResponseForwarding {
   bool chunked = false;
   bool via = true;
   HeadEdits fields = {};  // Not of 1xx answers.
+  // For an answer that has no Date (RFC 9110 §6.6.1); empty: none is added.
+  std::string_view date = {};
 };
 
 // The answer head for the client: always HTTP/1.1, hop-by-hop fields left out as above. 1xx answers
@@ -112,6 +114,7 @@ struct LocalResponse {
   std::string_view content_type = "text/plain; charset=utf-8";
   std::string_view body;
   std::string_view location;
+  std::string_view date;  // Empty: none.
   bool keep_alive = true;
   bool head_only = false;
   Version client_version = Version::kHttp11;

@@ -99,6 +99,8 @@ void write_local_response(HeadBuffer& out, const LocalResponse& response) {
   out.append(" ");
   out.append(reason_phrase(response.status));
   out.append("\r\n");
+  if (!response.date.empty() && !response.fields.drops("Date"))
+    out.append_field("Date", response.date);
   if (!response.location.empty() && !response.fields.drops("Location"))
     append_location(out, response.location);
   append_edits(out, response.fields);

@@ -6,6 +6,8 @@ import os
 import re
 import socket
 import threading
+import time
+from email.utils import parsedate_to_datetime
 
 from harness import ShuntTest, Stream, curl, farm, free_port, main, read_response, response, wait_until
 from http1 import read_head, read_request
@@ -74,6 +76,26 @@ class NginxTest(ShuntTest):
         client.send(b"GET / HTTP/1.0\r\nHost: a\r\n\r\n")
         self.assertEqual(client.response().header("Connection"), "close")
         self.assertTrue(client.is_closed())
+
+    def test_http10_without_host_gets_the_servers_address(self):
+        origin = self.origin()
+        shunt = self.shunt_before([origin])
+        client = self.client(shunt.port)
+        client.send(b"GET / HTTP/1.0\r\n\r\n")
+        self.assertEqual(client.response().status, 200)
+        self.assertEqual(origin.requests[0].header("Host"), origin.address)
+
+    def test_every_answer_has_a_date(self):
+        origin = self.origin(lambda request: response(
+            headers=[("Date", "Sun, 06 Nov 1994 08:49:37 GMT")] if request.target == "/dated" else []))
+        shunt = self.shunt(farm(free_port(), [origin], rules=(
+            '[[rule]]\nmatch = { path = "/own" }\nrespond = { status = 204 }\n')))
+        client = self.client(shunt.port)
+        self.assertEqual(client.get("/dated").header("Date"), "Sun, 06 Nov 1994 08:49:37 GMT")
+        for path in ("/bare", "/own"):
+            with self.subTest(path):
+                date = parsedate_to_datetime(client.get(path).header("Date"))
+                self.assertLess(abs(date.timestamp() - time.time()), 60)
 
 
 class UploadTest(ShuntTest):

@@ -89,11 +89,20 @@ BOOST_AUTO_TEST_CASE(wrong_command_lines) {
     const char* says;
   };
   for (const Case& test : {
-           Case{{}, "subcommand"},
+           Case{{}, "a command is missing: run, check"},
            Case{{"chek", "a.toml"}, "did you mean \"check\"?"},
            Case{{"top"}, "no command \"top\""},
            Case{{"run"}, "--config"},
-           Case{{"run", "-c", "a.toml", "--log-level", "loud"}, "log-level"},
+           Case{{"run"}, "Try `shunt run --help`"},
+           Case{{"run", "farm.toml"},
+                "does not take \"farm.toml\"\ndid you mean \"-c farm.toml\"?"},
+           Case{{"run", "-f", "x"}, "`shunt run` has no option \"-f\""},
+           Case{{"-v"},
+                "no option \"-v\" without a command before it\ndid you mean \"--version\"?"},
+           Case{{"-t", "-c", "x"}, "no option \"-t\" without a command before it"},
+           Case{{"help", "chek"}, "did you mean \"check\"?"},
+           Case{{"run", "-c", "a.toml", "--log-level", "loud"},
+                "--log-level: must be debug, info, warning or error, not \"loud\"\nTry"},
            Case{{"run", "-c", "a.toml", "more"}, "more"},
            Case{{"check"}, "FILE"},
            Case{{"check", "--jsn", "a.toml"}, "--jsn"},
@@ -115,13 +124,30 @@ BOOST_AUTO_TEST_CASE(help_and_version) {
   const auto help = parse({"--help"});
   BOOST_REQUIRE(!help.has_value());
   BOOST_TEST((help.error().code == ExitCode::kFine));
-  for (const char* word : {"run", "check", "explain", "schedule", "demo", "HUP", "Exit codes"})
+  for (const char* word :
+       {"run", "check", "explain", "schedule", "demo", "First steps", "Exit codes"})
     BOOST_TEST(help.error().out.contains(word), word);
   for (const char* absent : {"  diff", "  ctl", "  top", "  agent", "  import"})
     BOOST_TEST(!help.error().out.contains(absent), absent);
-  const auto version = parse({"--version"});
-  BOOST_REQUIRE(!version.has_value());
-  BOOST_TEST(version.error().out.starts_with("shunt 0."));
+  for (const char* word : {"--version", "version"}) {
+    const auto version = parse({word});
+    BOOST_REQUIRE(!version.has_value());
+    BOOST_TEST(version.error().out.starts_with("shunt 0."));
+  }
+  BOOST_TEST(parse({"help"}).error().out == help.error().out);
+}
+
+BOOST_AUTO_TEST_CASE(the_help_of_a_command_is_its_own) {
+  const std::string run = parse({"run", "--help"}).error().out;
+  BOOST_TEST(parse({"help", "run"}).error().out == run);
+  for (const char* word : {"HUP", "QUIT", "--log-level", "smallest configuration"})
+    BOOST_TEST(run.contains(word), word);
+  BOOST_TEST(!run.contains("->"), run);  // Nothing raw of the parser's.
+  for (const char* command : {"check", "schedule", "demo"}) {
+    const std::string help = parse({command, "--help"}).error().out;
+    for (const char* absent : {"First steps", "HUP", "Exit codes"})
+      BOOST_TEST(!help.contains(absent), command);
+  }
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -201,6 +201,14 @@ BOOST_AUTO_TEST_CASE(client_addresses) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(combined_shows_what_there_is_of_a_refused_request) {
+  AccessRecord record;
+  record.target = "no request at all";
+  BOOST_TEST(combined_line(record).contains(" \"no request at all\" 000 "));
+  record.method = "GET";
+  BOOST_TEST(combined_line(record).contains(" \"GET no request at all\" 000 "));
+}
+
 BOOST_AUTO_TEST_CASE(combined_is_what_apache_writes) {
   BOOST_TEST(combined_line(full_record()) ==
              "192.0.2.7 - - [31/Jan/2026:12:00:00 +0000] \"GET /a.png?x=1 HTTP/1.1\" 200 1234 "

@@ -169,6 +169,7 @@ BOOST_AUTO_TEST_CASE(answers) {
       .client_version = Version::kHttp10, .keep_alive = false, .via = false};
   const ResponseForwarding close{.keep_alive = false, .via = false};
   const ResponseForwarding chunked{.chunked = true, .via = false};
+  const ResponseForwarding dated{.via = false, .date = "Sun, 06 Nov 1994 08:49:37 GMT"};
   const struct {
     const char* description;
     std::string_view head;
@@ -212,6 +213,12 @@ BOOST_AUTO_TEST_CASE(answers) {
        "HTTP/1.1 204 None\r\n\r\n"},
       {"205", "HTTP/1.1 205 Reset\r\n\r\n", plain,
        "HTTP/1.1 205 Reset\r\nContent-Length: 0\r\n\r\n"},
+      {"a date for one that has none", "HTTP/1.1 204 None\r\nX-Date: 1\r\n\r\n", dated,
+       "HTTP/1.1 204 None\r\nX-Date: 1\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\n"},
+      {"the server's own date", "HTTP/1.1 204 None\r\nDATE: today\r\n\r\n", dated,
+       "HTTP/1.1 204 None\r\nDATE: today\r\n\r\n"},
+      {"no date for an interim one", "HTTP/1.1 103 Early Hints\r\n\r\n", dated,
+       "HTTP/1.1 103 Early Hints\r\n\r\n"},
       {"interim", "HTTP/1.1 103 Early Hints\r\nLink: a\r\nConnection: close\r\n\r\n", close,
        "HTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\n"},
   };
