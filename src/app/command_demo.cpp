@@ -78,8 +78,8 @@ class Demo {
         requests_(demo_requests(farm_.pools(), command.requests)) {}
 
   ExitCode run() {
-    introduce();
     if (const ExitCode code = start("rr"); code != ExitCode::kFine) return code;
+    introduce();
     const DemoRound first = round("rr");
     farm_.clear_caches();
     // A reload as SIGHUP does it: the scheduler changes under the servers, and no connection
@@ -123,7 +123,13 @@ void Demo::introduce() const {
     say(fmt::format("  {:<8} {:<9} servers {:<12} {}\n", pool.name, pool.type,
                     fmt::format("{}", fmt::join(names, " ")), cost));
   }
-  say(fmt::format("\nShunt in front of it: http://127.0.0.1:{}/\n\n", port_));
+  std::vector<std::string_view> switched;
+  for (const DemoPool& pool : farm_.pools())
+    if (pool.cached) switched.push_back(pool.name);
+  say(
+      fmt::format("\nShunt in front of it: http://127.0.0.1:{}/\n"
+                  "Between the rounds the scheduler of {} changes, the others keep theirs.\n\n",
+                  port_, fmt::join(switched, " and ")));
 }
 
 bool Demo::write_config(std::string_view scheduler) const {

@@ -352,6 +352,8 @@ Result<std::vector<TraceCase>> parse_trace_file(std::string_view text_of_file) {
   json file;
   try {  // The library's errors end here.
     file = json::parse(text_of_file);
+  } catch (const json::parse_error& error) {
+    return fail(fmt::format("not JSON: byte {} is not what may follow", error.byte));
   } catch (const json::exception& error) {
     return fail(fmt::format("not JSON: {}", error.what()));
   }

@@ -179,6 +179,12 @@ Match load_match(Loading& loading, const toml::table& table, unsigned depth) {
   match.place = reader.place();
   read_list(loading, reader, "host", match.host, accept_host);
   read_list(loading, reader, "path", match.path, accept_path);
+  for (const std::string& path : match.path) {
+    if (path.contains('?'))
+      loading.diagnostics.warning(reader.place_of("path"),
+                                  fmt::format("no path has a \"?\": \"{}\" never matches", path),
+                                  "match what follows it with query = { NAME = \"VALUE\" }");
+  }
   read_list(loading, reader, "path_prefix", match.path_prefix, accept_path);
   for (Text& text : reader.strings("path_regex")) {
     match.path_regex.push_back(std::move(text.value));

@@ -19,17 +19,63 @@ void check_size(Loading& loading, Place place, std::string_view key, size_t size
 
 constexpr std::array<uint16_t, 5> kRedirectStatuses = {301, 302, 303, 307, 308};
 
+// A Location is a path or an absolute URI (RFC 9110 section 10.2.2 allows more, which depends on
+// where the client is): "/new", "https://a/", "mailto:a@b", or what a variable makes of it.
+bool is_redirect_target(std::string_view to) {
+  if (to.starts_with('/') || to.starts_with("${")) return true;
+  const auto is_letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); };
+  const std::string_view scheme = to.substr(0, to.find(':'));
+  return scheme.size() < to.size() && !scheme.empty() && is_letter(scheme.front()) &&
+         std::ranges::all_of(
+             scheme,
+             [&](char c) {
+               return is_letter(c) || (c >= '0' && c <= '9') || c == '+' || c == '-' || c == '.';
+             });
+}
+
+// "$host" is a variable in nginx; here it is sent as it stands.
+bool has_foreign_variable(std::string_view to) {
+  for (size_t at = to.find('$'); at < to.size(); at = to.find('$', at + 1)) {
+    const char next = at + 1 < to.size() ? to[at + 1] : '\0';
+    if ((next >= 'a' && next <= 'z') || (next >= 'A' && next <= 'Z')) return true;
+    if (next == '$') ++at;
+  }
+  return false;
+}
+
+void check_redirect_target(Loading& loading, const Text& to) {
+  check_size(loading, to.place, "to", to.value.size(), kRedirectToMax);
+  if (has_control(to.value) || to.value.find(' ') != std::string::npos) {
+    loading.diagnostics.error(to.place, "a redirect's target holds no space or control character",
+                              "write it percent-encoded: %20");
+  } else if (!is_redirect_target(to.value)) {
+    loading.diagnostics.error(to.place,
+                              fmt::format("\"{}\" is neither a path nor an absolute URI", to.value),
+                              fmt::format("\"/{0}\", or \"https://{0}\"", to.value));
+  }
+  if (has_foreign_variable(to.value))
+    loading.diagnostics.warning(to.place, "a variable is written ${…}; this is sent as it stands",
+                                "for a dollar sign: $$");
+}
+
+// A client that follows comes back with the same request.
+void warn_of_loop(Loading& loading, const Rule& rule) {
+  const Match& match = rule.match;
+  const bool leads_back =
+      rule.redirect && std::ranges::find(match.path, rule.redirect->to) != match.path.end() &&
+      match.header.empty() && match.cookie.empty() && match.none.empty() && match.any.empty();
+  if (leads_back)
+    loading.diagnostics.warning(rule.redirect->to_place,
+                                "this redirects a path to itself, and clients in a circle");
+}
+
 Redirect load_redirect(Loading& loading, const toml::table& table) {
   TableReader reader(loading, table, kRedirectKeys, "redirect");
   Redirect redirect;
   if (const auto to = reader.text("to")) {
     redirect.to = to->value;
     redirect.to_place = to->place;
-    check_size(loading, to->place, "to", redirect.to.size(), kRedirectToMax);
-    if (has_control(to->value) || to->value.find(' ') != std::string::npos)
-      loading.diagnostics.error(to->place,
-                                "a redirect's target holds no space or control character",
-                                "write it percent-encoded: %20");
+    check_redirect_target(loading, *to);
   } else if (!table.contains("to")) {
     loading.missing(loading.place_of(table), "a redirect needs \"to\"",
                     "redirect = { to = \"/new\", status = 301 }");
@@ -79,6 +125,7 @@ void load_rule(Loading& loading, const toml::table& table) {
   names.pool = reader.text("pool");
   if (const toml::table* redirect = reader.table("redirect"))
     rule.redirect = load_redirect(loading, *redirect);
+  warn_of_loop(loading, rule);
   if (const toml::table* respond = reader.table("respond"))
     rule.respond = load_respond(loading, *respond);
   load_actions(loading, reader, rule, names);

@@ -171,7 +171,8 @@ BOOST_AUTO_TEST_CASE(files_that_cannot_be_understood) {
     const char* error;
   };
   const Row rows[] = {
-      {"", "not JSON: "},
+      {"", "not JSON: byte 1 "},
+      {"{\"cases\": x}", "not JSON: byte 11 "},
       {"[]", "not a trace file: there is no array \"cases\""},
       {R"({"cases": [1]})", "case number 0 is not an object"},
       {R"({"cases": [{"name": "a"}]})", "case a: \"scheduler\" is not a string"},
