@@ -62,8 +62,8 @@ BOOST_AUTO_TEST_CASE(patterns_are_compiled_whatever_else_is_wrong) {
       farm(kTwo) + "nonsense = 1\n");
   const std::string shown = prepared.diagnostics.to_string();
   for (const char* text :
-       {"unknown pool \"q\"", "nonsense", "test.toml:3:35: error: regular expression \"[\"",
-        "test.toml:3:62: error: regular expression \"(\""})
+       {"unknown pool \"q\"", "nonsense", "test.toml:3:36: error: regular expression \"[\"",
+        "test.toml:3:64: error: regular expression \"(\""})
     BOOST_TEST(shown.contains(text), shown);
   BOOST_TEST(prepared.diagnostics.error_count() == 4u, shown);
 }
