@@ -59,7 +59,8 @@ learned about locality.)";
 
 constexpr const char* kScheduleFooter =
     "A trace is JSON: servers, and the events of connections that come and go. With --verify the\n"
-    "decisions recorded in it are compared with Shunt's; exit 1 if any differs. Without it, `final`\n"
+    "decisions recorded in it are compared with Shunt's; exit 1 if any differs. Without it, "
+    "`final`\n"
     "is each server in the end: NAME=WEIGHT/ACTIVE/INACTIVE connections.";
 
 constexpr const char* kDemoFooter =

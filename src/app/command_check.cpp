@@ -21,8 +21,8 @@ std::string summary(const CheckCommand& command, const Reviewed& reviewed) {
   const Diagnostics& diagnostics = prepared.diagnostics;
   const size_t warnings = diagnostics.all().size() - diagnostics.error_count();
   if (!prepared.good()) {
-    return fmt::format("{}: {}, {}{}\n", command.file,
-                       counted(diagnostics.error_count(), "error"), counted(warnings, "warning"),
+    return fmt::format("{}: {}, {}{}\n", command.file, counted(diagnostics.error_count(), "error"),
+                       counted(warnings, "warning"),
                        reviewed.complete ? "" : "; no [[test]] run, rules not compared");
   }
   std::string out = fmt::format("{} is fine: {}", command.file, describe(prepared.config()));

@@ -132,7 +132,7 @@ struct Match {
   std::vector<std::string> path_prefix;
   std::vector<std::string> path_regex;  // RE2, unanchored search.
   std::vector<Place> path_regex_places;
-  std::vector<std::string> extension;   // Lower case, without the dot.
+  std::vector<std::string> extension;  // Lower case, without the dot.
   std::vector<std::string> method;
   std::vector<NamedMatch> header;         // All must match.
   std::vector<NamedMatch> cookie;         // All must match.

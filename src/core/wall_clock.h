@@ -1,4 +1,5 @@
-// The time of day, for log lines and the Date of answers only; durations and deadlines use the loop's monotonic Instant.
+// The time of day, for log lines and the Date of answers only; durations and deadlines use the
+// loop's monotonic Instant.
 #pragma once
 
 #include <chrono>
