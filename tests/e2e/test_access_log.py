@@ -73,7 +73,7 @@ class JsonTest(ShuntTest):
         log = shunt.access_log()
         table = [("status", [418, 404, 502, 400]), ("reason", ["local", "no_rule", "connect_refused", "bad_request"]),
                  ("method", ["GET"] * 4), ("target", ["/tea", "/none", "/x", "/bad"]),
-                 ("host", ["127.0.0.1"] * 3 + ["a"]), ("version", ["HTTP/1.1"] * 4),
+                 ("host", ["test"] * 3 + ["a"]), ("version", ["HTTP/1.1"] * 4),
                  ("rule", ["teapot", None, "only", None]), ("pool", [None, None, "pages", None]),
                  ("server", [None, None, "s1", None]), ("attempts", [0, 0, 1, 0]), ("queue_us", [None, None, 0, None]),
                  ("connect_us", [None] * 4), ("first_byte_us", [None] * 4),

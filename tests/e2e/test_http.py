@@ -193,7 +193,8 @@ class ForwardedTest(ShuntTest):
         recorder = self.origin(lambda _: response(headers=[
             ("Connection", "X-Hop"), ("X-Hop", "1"), ("Keep-Alive", "timeout=5"), ("X-End", "1")]))
         answer = self.client(self.shunt_before([recorder], pool="forwarded = false").port).get("/")
-        self.assertEqual(answer.headers, [("X-End", "1"), ("Content-Length", "0")])
+        self.assertEqual([field for field in answer.headers if field[0] != "Date"],
+                         [("X-End", "1"), ("Content-Length", "0")])
 
     TARGETS = [
         ("asterisk", b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", "*", "a"),
