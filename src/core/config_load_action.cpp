@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <set>
+#include <utility>
 
 #include "core/config_load_parts.h"
 #include "core/config_text.h"
@@ -74,7 +75,10 @@ class EditsReader {
  public:
   EditsReader(Loading& loading, const toml::table& table, const KeyTable& keys, std::string where,
               Check check)
-      : loading_(loading), table_(table), reader_(loading, table, keys, where), check_(check) {}
+      : loading_(loading),
+        table_(table),
+        reader_(loading, table, keys, std::move(where)),
+        check_(check) {}
 
   FieldEdits read() {
     FieldEdits edits;

@@ -39,8 +39,8 @@ int set_option(Fd fd, int option, const T& value) {
 
 // The slot that a whole frame of the interface's MTU fits into, with all that goes before it.
 uint32_t slot_size_for(uint32_t mtu) {
-  constexpr uint32_t before = TPACKET2_HDRLEN + kFrameHeadroom + sizeof(VnetHeader) + 32;
-  const uint32_t whole = before + ETH_HLEN + kVlanTag + mtu;
+  constexpr uint32_t kBefore = TPACKET2_HDRLEN + kFrameHeadroom + sizeof(VnetHeader) + 32;
+  const uint32_t whole = kBefore + ETH_HLEN + kVlanTag + mtu;
   return std::clamp(std::bit_ceil(whole), kSlotMin, kSlotMax);
 }
 
@@ -296,8 +296,8 @@ bool PacketRing::take_large(Frame& frame) {
   uint8_t* const data = large_.get() + kFrameHeadroom + sizeof(VnetHeader);
   const ssize_t size = ::recv(receive_fd_, data - sizeof(VnetHeader),
                               sizeof(VnetHeader) + kFrameMax, MSG_DONTWAIT | MSG_TRUNC);
-  constexpr ssize_t most = sizeof(VnetHeader) + kFrameMax;
-  if (size < static_cast<ssize_t>(sizeof(VnetHeader) + ETH_HLEN) || size > most) {
+  constexpr ssize_t kMost = sizeof(VnetHeader) + kFrameMax;
+  if (size < static_cast<ssize_t>(sizeof(VnetHeader) + ETH_HLEN) || size > kMost) {
     counters_.malformed.add();
     return false;
   }

@@ -22,7 +22,7 @@
 #include "io/network_interface.h"
 #include "io/vnet_header.h"
 
-struct tpacket2_hdr;
+struct tpacket2_hdr;  // NOLINT(readability-identifier-naming): the kernel's.
 
 namespace shunt::io {
 

@@ -85,7 +85,7 @@ class Exchange final : public UpstreamConnection::User, public BodyRelay::Owner 
   bool request_is_in_input() const;
 
   // What the rule does to the messages: exchange_actions.cpp
-  void fill(ActionValues& values, const RequestHead* head, const Pool* pool,
+  void fill(ActionValues& out, const RequestHead* head, const Pool* pool,
             const sched::Server* server);
   void mirror_request(const RequestHead& head, rules::RequestView& view);
   bool rewrite_request(const RequestHead& head);
