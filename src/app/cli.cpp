@@ -18,8 +18,8 @@ constexpr const char* kDescription =
     "Shunt, a content-switching load balancer: reads each HTTP request, picks a typed pool of\n"
     "servers by rules on its content, and a server in it with a Linux Virtual Server scheduler.";
 
-constexpr std::array<std::string_view, 5> kCommands = {"run", "check", "explain", "schedule",
-                                                       "demo"};
+constexpr std::array<std::string_view, 6> kCommands = {"run",      "check", "explain",
+                                                       "schedule", "demo",  "agent"};
 
 constexpr const char* kFooter = R"(Exit codes:
   0  fine
@@ -70,6 +70,13 @@ constexpr const char* kDemoFooter =
     "table\n"
     "shows what locality is worth. Then it keeps serving for you to try things, until Ctrl-C.";
 
+constexpr const char* kAgentFooter =
+    R"(Ends IPIP and GUE tunnels of layer 4 (forward = "tun") where the kernel has no ipip module. What
+comes out is let in only for the virtual addresses given, which the tun device gets. Example:
+  shunt agent --decap eth0 --address 192.0.2.53 --from 10.0.0.1
+
+docs/layer4-servers.md has the commands for kernels that do it themselves.)";
+
 // CLI11 writes how often an argument is expected as "(1x)"; everybody else writes "...".
 class Formatter : public CLI::Formatter {
  public:
@@ -99,6 +106,7 @@ struct Options {
   ExplainCommand explain;
   ScheduleCommand schedule;
   DemoCommand demo;
+  AgentCommand agent;
   std::vector<std::string> request;  // Words behind FILE of explain.
   std::vector<std::string> headers;
   std::string log_level = "info";
@@ -188,6 +196,30 @@ void declare_demo(CLI::App& app, DemoCommand& demo) {
   command->footer(kDemoFooter);
 }
 
+void declare_agent(CLI::App& app, AgentCommand& agent) {
+  CLI::App* command = app.add_subcommand("agent", "Serve layer 4 on a real server: end tunnels");
+  command->add_option("--decap", agent.decap, "Interface that the director's tunnels come in by")
+      ->required()
+      ->type_name("INTERFACE");
+  command->add_option("--address", agent.addresses, "Virtual address; may be repeated")
+      ->required()
+      ->type_name("IP")
+      ->allow_extra_args(false);
+  command
+      ->add_option("--from", agent.from,
+                   "Director, or a network of them; may be repeated (default: anybody)")
+      ->type_name("CIDR")
+      ->allow_extra_args(false);
+  command->add_option("--tun", agent.tun, "Name of the tun device")
+      ->type_name("NAME")
+      ->capture_default_str();
+  command->add_option("--gue-port", agent.gue_port, "UDP port of GUE; 0: none")
+      ->check(CLI::Range(0, 65535))
+      ->type_name("N")
+      ->capture_default_str();
+  command->footer(kAgentFooter);
+}
+
 // The command that was given, completed with what CLI11 cannot do by itself.
 Command chosen(const CLI::App& app, Options& options) {
   if (app.got_subcommand("run")) {
@@ -197,6 +229,7 @@ Command chosen(const CLI::App& app, Options& options) {
   if (app.got_subcommand("check")) return options.check;
   if (app.got_subcommand("schedule")) return options.schedule;
   if (app.got_subcommand("demo")) return options.demo;
+  if (app.got_subcommand("agent")) return options.agent;
   ExplainCommand& explain = options.explain;
   if (options.request.size() == 2) explain.method = options.request.front();
   explain.url = options.request.back();
@@ -268,6 +301,7 @@ std::expected<Command, Outcome> parse_command_line(std::span<const char* const> 
   declare_explain(app, options);
   declare_schedule(app, options.schedule);
   declare_demo(app, options.demo);
+  declare_agent(app, options.agent);
   app.footer(kFooter);  // Last, or all commands would inherit it.
 
   std::vector<std::string> given = without_habits(words);

@@ -56,7 +56,17 @@ struct DemoCommand {
 };
 ExitCode run_demo(const DemoCommand& command);
 
-using Command =
-    std::variant<RunCommand, CheckCommand, ExplainCommand, ScheduleCommand, DemoCommand>;
+// What runs on a real server.
+struct AgentCommand {
+  std::string decap;                   // Interface whose tunnels are ended.
+  std::vector<std::string> addresses;  // Virtual addresses.
+  std::vector<std::string> from;       // Networks of directors; empty: anybody.
+  std::string tun = "shunt0";
+  uint16_t gue_port = 6080;  // 0: no GUE.
+};
+ExitCode run_agent(const AgentCommand& command);
+
+using Command = std::variant<RunCommand, CheckCommand, ExplainCommand, ScheduleCommand, DemoCommand,
+                             AgentCommand>;
 
 }  // namespace shunt::app

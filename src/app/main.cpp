@@ -31,6 +31,9 @@ struct Run {
     return finish(explain(command));
   }
   int operator()(const shunt::app::DemoCommand& command) const { return to_int(run_demo(command)); }
+  int operator()(const shunt::app::AgentCommand& command) const {
+    return to_int(run_agent(command));
+  }
   int operator()(const shunt::app::ScheduleCommand& command) const {
     std::ostringstream out;
     std::ostringstream err;
