@@ -1,4 +1,4 @@
-# Network namespaces for tests, without names: each lives as long as a process that the test holds by a pipe, so whatever
+# Network namespaces for tests, unnamed: each lives as long as a process that the test holds by a pipe, so whatever
 # happens to the test, the kernel clears them away with all that is in them.
 import ctypes
 import functools

@@ -125,9 +125,9 @@ BOOST_AUTO_TEST_CASE(help_and_version) {
   BOOST_REQUIRE(!help.has_value());
   BOOST_TEST((help.error().code == ExitCode::kFine));
   for (const char* word :
-       {"run", "check", "explain", "schedule", "demo", "First steps", "Exit codes"})
+       {"run", "check", "explain", "schedule", "demo", "agent", "First steps", "Exit codes"})
     BOOST_TEST(help.error().out.contains(word), word);
-  for (const char* absent : {"  diff", "  ctl", "  top", "  agent", "  import"})
+  for (const char* absent : {"  diff", "  ctl", "  top", "  import"})
     BOOST_TEST(!help.error().out.contains(absent), absent);
   for (const char* word : {"--version", "version"}) {
     const auto version = parse({word});
