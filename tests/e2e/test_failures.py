@@ -151,7 +151,8 @@ class RetryTest(ShuntTest):
         self.assertGreater(load.requests, 100)
         self.assertEqual(load.failed, 0, load)
         shunt.stop()
-        self.assertRegex(shunt.log(), r"; ended: done \d+\n")
+        # wrk's end leaves requests behind, for ours to cut off.
+        self.assertRegex(shunt.log(), r"; ended: done \d+(, (client_\w+|shutdown) \d+)*\n")
         self.assertNotIn(" 0 retried", shunt.log())
 
     def test_server_that_crashes_under_load(self):
@@ -160,7 +161,7 @@ class RetryTest(ShuntTest):
         doomed, other = self.nginx(name="doomed"), self.nginx(name="other")
         shunt = self.shunt_before([doomed, other], workers=2)
         load = Wrk(shunt.port, seconds=2, connections=16)
-        wait_until(lambda: len(shunt.access_log()) > 500, "the load")
+        wait_until(lambda: len(shunt.access_log()) > 200, "the load")
         doomed.kill()
         result = load.result()
         shunt.stop()
@@ -172,7 +173,7 @@ class RetryTest(ShuntTest):
             self.assertFalse(entry["reused"], entry)
             self.assertIn(entry["reason"], ("server_closed", "server_reset", "server_truncated"))
         self.assertLessEqual(result.failed, len(failed))
-        self.assertGreater(sum(entry["server"] == "s2" for entry in shunt.access_log()), 500)
+        self.assertGreater(sum(entry["server"] == "s2" for entry in shunt.access_log()), 200)
 
 
 class ClientTest(ShuntTest):

@@ -40,7 +40,7 @@ class ReloadTest(ShuntTest):
             self.reload(shunt, config(generation))
             wait_until(lambda wanted=bool(generation % 2): (side in listening_ports()) == wanted, "the side listener")
         result = load.stop()
-        self.assertGreater(result.requests, 1000)
+        self.assertGreater(result.requests, 100)
         self.assertEqual(result.failed, 0, result)
         shunt.stop()
         self.assertNotIn(" error ", shunt.log())
