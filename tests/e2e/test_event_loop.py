@@ -19,10 +19,11 @@ class EventLoop(ShuntTest):
         return shunt.log()[before:]
 
     def test_what_is_wanted_and_what_it_gets(self):
+        loop = "epoll" if "io_uring is refused" in self.serve("auto", False) else "io_uring"  # In a container, say.
         for wanted, refused, expected in [
-            ("", False, r"started: 1 worker, io_uring"),
-            ("auto", False, r"started: 1 worker, io_uring"),
-            ("io_uring", False, r"started: 1 worker, io_uring"),
+            ("", False, f"started: 1 worker, {loop}"),
+            ("auto", False, f"started: 1 worker, {loop}"),
+            (loop, False, f"started: 1 worker, {loop}"),
             ("epoll", False, r"started: 1 worker, epoll\n"),
             ("auto", True, r'event_loop = "auto": epoll, because io_uring is refused: a seccomp filter'
                            r"[^\n]*\n[^\n]*started: 1 worker, epoll\n"),

@@ -279,8 +279,8 @@ LOOP_TEST(timers_fire_in_time_and_bound_the_wait) {
   BOOST_TEST((io->now() - idle < 200ms));
 }
 
-BOOST_DATA_TEST_CASE(buffers_are_lent_until_none_is_left, boost::unit_test::data::make({0, 1}),
-                     kind) {
+BOOST_DATA_TEST_CASE(buffers_are_lent_until_none_is_left,
+                     boost::unit_test::data::make(usable_loops()), kind) {
   LoopFixture loop(kLoops[kind], {.buffers_max = BufferSlabs::kSlab});
   std::vector<Buffer> taken;
   while (Buffer buffer = loop.io->take_buffer()) {
@@ -303,7 +303,8 @@ BOOST_DATA_TEST_CASE(buffers_are_lent_until_none_is_left, boost::unit_test::data
 
 // 300 connections have data and 256 buffers exist: 44 wait, none is lost, none gets another's
 // bytes.
-BOOST_DATA_TEST_CASE(buffers_run_out_and_come_back, boost::unit_test::data::make({0, 1}), kind) {
+BOOST_DATA_TEST_CASE(buffers_run_out_and_come_back, boost::unit_test::data::make(usable_loops()),
+                     kind) {
   LoopFixture loop(kLoops[kind], {.buffer_size = 1024, .buffers_max = 256});
   constexpr size_t kCount = 300;
   std::vector<std::pair<Fd, Fd>> pairs;

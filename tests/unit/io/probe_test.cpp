@@ -19,7 +19,10 @@ BOOST_AUTO_TEST_SUITE(probe_suite)
 
 BOOST_AUTO_TEST_CASE(this_kernel_is_probed) {
   const auto features = probe();
-  BOOST_REQUIRE_MESSAGE(features, (features ? "" : features.error().text));
+  if (!features) {
+    BOOST_TEST(features.error().text.starts_with("io_uring is refused: "));
+    return;
+  }
   BOOST_TEST(features->setup_flags != 0u);
   BOOST_TEST(features->to_string().starts_with("io_uring"));
 }

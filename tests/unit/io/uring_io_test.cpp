@@ -12,10 +12,14 @@
 namespace shunt::io {
 namespace {
 
-BOOST_AUTO_TEST_SUITE(uring_io)
+struct UringFixture : LoopFixture {
+  UringFixture() : LoopFixture(config::EventLoop::kIoUring) {}
+};
+
+BOOST_AUTO_TEST_SUITE(uring_io, *boost::unit_test::precondition(io_uring_is_allowed))
 
 // The sets of flags for kernels before 6.1 work on newer ones too.
-BOOST_FIXTURE_TEST_CASE(older_kernels_ring, LoopFixture) {
+BOOST_FIXTURE_TEST_CASE(older_kernels_ring, UringFixture) {
   constexpr uint32_t kClamp = 1u << 4, kSubmitAll = 1u << 7, kCoop = 1u << 8, kSingle = 1u << 12;
   for (const uint32_t flags :
        {kClamp | kSubmitAll | kCoop | kSingle, kClamp | kSubmitAll | kCoop}) {
@@ -36,7 +40,7 @@ BOOST_FIXTURE_TEST_CASE(older_kernels_ring, LoopFixture) {
 }
 
 // An accept that the kernel ended because the completion queue was full goes on by itself.
-BOOST_FIXTURE_TEST_CASE(accept_survives_an_overflow, LoopFixture) {
+BOOST_FIXTURE_TEST_CASE(accept_survives_an_overflow, UringFixture) {
   SocketAddress address = *SocketAddress::parse("127.0.0.1:0");
   const Fd listener = listen(address);
   TestOp accept;
