@@ -275,7 +275,11 @@ struct Pool {
   Duration connect_timeout = 2s;
   Duration response_timeout = 60s;  // From the request sent to the first byte of the answer.
   Duration server_timeout =
-      60s;               // Longest pause between two reads of an answer, or writes of a request.
+      60s;  // Longest pause between two reads of an answer, or writes of a request.
+  // Protocols that a connection may change to (RFC 9110 §7.8), lower case; bytes then go both ways
+  // unread.
+  std::vector<std::string> upgrade = {"websocket"};
+  Duration tunnel_timeout = 1h;  // Longest time in which neither side of such a tunnel sends.
   uint32_t retries = 2;  // Further servers or connections tried after a failure that allows it.
   uint32_t idle_connections = 64;  // Kept per server and worker; 0: a connection per request.
   Duration idle_timeout = 50s;     // An idle connection is closed after this long…

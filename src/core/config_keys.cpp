@@ -77,6 +77,8 @@ constexpr Key kPool[] = {
     {"host_header"},
     {"forwarded"},
     {"send_proxy"},
+    {"upgrade"},
+    {"tunnel_timeout"},
     {"connect_timeout"},
     {"response_timeout"},
     {"server_timeout"},

@@ -16,6 +16,7 @@ constexpr int64_t kIdleConnectionsMax = 65535;
 constexpr Duration kTimeoutMin = 1ms;
 constexpr Duration kTimeoutMax = 24h;
 constexpr Duration kIdleAgeMax = 30 * 24h;
+constexpr Duration kTunnelTimeoutMax = 30 * 24h;
 
 constexpr std::string_view kPlannedSchedulers[] = {"ewma"};
 
@@ -80,6 +81,25 @@ void read_host_header(Loading& loading, TableReader& reader, Pool& pool) {
     constexpr std::string_view kNames[] = {"pass", "server"};
     loading.error(*node, "\"host_header\" must be \"pass\", \"server\" or { set = \"NAME\" }",
                   text != nullptr ? did_you_mean(text->get(), kNames) : "");
+  }
+}
+
+void read_upgrade(Loading& loading, TableReader& reader, Pool& pool) {
+  if (!reader.has("upgrade")) return;
+  pool.upgrade.clear();
+  const std::vector<Text> protocols = reader.strings("upgrade");
+  if (protocols.size() == 1 && protocols.front().value == "none") return;
+  for (const Text& text : protocols) {
+    const std::string protocol = lower_case(text.value);
+    // HTTP/2 in the clear would be a second way past the rules.
+    if (protocol == "h2c" || protocol.starts_with("http/")) {
+      loading.diagnostics.error(text.place, "a tunnel of HTTP would go past the rules");
+    } else if (has_control(protocol) || protocol.find_first_of(" ,\t") != std::string::npos) {
+      loading.diagnostics.error(text.place, "\"upgrade\" must hold names of protocols",
+                                "\"websocket\", or \"none\"");
+    } else {
+      pool.upgrade.push_back(protocol);
+    }
   }
 }
 
@@ -169,6 +189,8 @@ void load_pool(Loading& loading, std::string_view name, const toml::table& table
   reader.boolean("forwarded", pool.forwarded);
   reader.integer("send_proxy", pool.send_proxy, 0, 2);
   reader.duration("connect_timeout", pool.connect_timeout, kTimeoutMin, kTimeoutMax);
+  read_upgrade(loading, reader, pool);
+  reader.duration("tunnel_timeout", pool.tunnel_timeout, kTimeoutMin, kTunnelTimeoutMax);
   reader.duration("response_timeout", pool.response_timeout, kTimeoutMin, kTimeoutMax);
   reader.duration("server_timeout", pool.server_timeout, kTimeoutMin, kTimeoutMax);
   reader.integer("retries", pool.retries, 0, kRetriesMax);

@@ -39,6 +39,7 @@ namespace shunt {
   X(kServerBadResponse, "server_bad_response", 502, "The server sent an answer that is not valid HTTP.")           \
   X(kResponseTimeout, "response_timeout", 504, "The server did not answer in time.")                               \
   X(kServerTimeout, "server_timeout", 504, "The server stopped in the middle of the exchange.")                    \
+  X(kTunnelTimeout, "tunnel_timeout", 0, "Neither side of the tunnel sent anything for too long.")                 \
   X(kShutdown, "shutdown", 503, "The load balancer is shutting down.")
 // clang-format on
 

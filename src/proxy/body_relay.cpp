@@ -282,6 +282,7 @@ void BodyRelay::keep_excess(std::span<const char> bytes) {
 bool BodyRelay::may_splice() const {
   if (no_splice_ || plan_.chunk_output || plan_.framing == Framing::kChunked) return false;
   if (!plan_.source->may_splice() || !plan_.sink->may_splice()) return false;
+  if (plan_.small_first && !bulk_) return false;
   return plan_.framing == Framing::kUntilClose || remaining_ >= kSpliceMinimum;
 }
 
@@ -299,6 +300,7 @@ int64_t BodyRelay::fill_pipe_now() {
   const auto size = static_cast<uint64_t>(moved);
   pipe_->bytes += size;
   bytes_read_ += size;
+  bulk_ = size >= kSpliceMinimum;
   context_.metrics.spliced.add(size);
   if (plan_.framing == Framing::kLength) {
     remaining_ -= size;

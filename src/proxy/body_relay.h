@@ -36,6 +36,7 @@ class BodyRelay {
     Framing framing = Framing::kNone;
     uint64_t length = 0;        // For kLength.
     bool chunk_output = false;  // Frame the output as chunked; else it goes out raw.
+    bool small_first = false;   // For kUntilClose: copies until it sees that much is coming.
   };
 
   // The owner learns of steps that moved bytes (to push its deadline), of the end, and, after a
@@ -109,6 +110,7 @@ class BodyRelay {
   bool active_ = false;
   bool source_complete_ = false;  // The end of the body has been read; what is left is to send it.
   bool has_excess_ = false;
+  bool bulk_ = false;       // With small_first: much is coming.
   bool no_splice_ = false;  // Refused by the kernel for this pair.
   End end_ = End::kDone;
   uint64_t remaining_ = 0;  // For kLength: body bytes not read yet.

@@ -87,6 +87,23 @@ void Exchange::on_relay_joined(BodyRelay&) {
   if (phase_ == Phase::kEnding) join();
 }
 
+void Exchange::on_tunnel_progress() {
+  set_deadline(pool_config().tunnel_timeout, Reason::kTunnelTimeout);
+}
+
+void Exchange::on_tunnel_end() {
+  if (tunnel_->reason() == Reason::kDone) return finish(Reason::kDone);
+  abort(tunnel_->reason());
+}
+
+void Exchange::on_tunnel_joined() {
+  if (phase_ == Phase::kEnding) join();
+}
+
+bool Exchange::relays_busy() const {
+  return request_relay_.busy() || response_relay_.busy() || (tunnel_ && tunnel_->busy());
+}
+
 // --- Ending ---
 
 void Exchange::on_client_gone(Reason reason) {
@@ -123,6 +140,11 @@ void Exchange::finish(Reason reason) {
   reason_ = reason;
   if (request_relay_.active()) request_relay_.stop();
   if (response_relay_.active()) response_relay_.stop();
+  if (tunnel_) {
+    tunnel_->stop();
+    bytes_in_ += tunnel_->bytes_to_server();
+    bytes_out_ += tunnel_->bytes_to_client();
+  }
   if (!server_clean_) drop_connection();
   give_up_server();
   bytes_in_ += request_relay_.bytes_read();
@@ -135,7 +157,7 @@ void Exchange::finish(Reason reason) {
 }
 
 void Exchange::join() {
-  if (request_relay_.busy() || response_relay_.busy()) return;
+  if (relays_busy()) return;
   if (dropped_ != nullptr) context_.upstreams->let_go(*std::exchange(dropped_, nullptr));
   if (connection_ != nullptr) {
     context_.upstreams->park(*std::exchange(connection_, nullptr), idle_limits(pool_config()));

@@ -13,6 +13,7 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string_view>
 
@@ -21,6 +22,7 @@
 #include "proxy/head_writer.h"
 #include "proxy/http_parser.h"
 #include "proxy/request_id.h"
+#include "proxy/tunnel.h"
 #include "proxy/upstream_pool.h"
 #include "sched/flow.h"
 
@@ -35,7 +37,9 @@ enum class Afterwards : uint8_t {
   kReset,  // The answer was cut short and nothing but a reset can tell.
 };
 
-class Exchange final : public UpstreamConnection::User, public BodyRelay::Owner {
+class Exchange final : public UpstreamConnection::User,
+                       public BodyRelay::Owner,
+                       public Tunnel::Owner {
  public:
   Exchange(Context& context, Session& session);
   virtual ~Exchange();
@@ -73,6 +77,11 @@ class Exchange final : public UpstreamConnection::User, public BodyRelay::Owner 
   void on_relay_end(BodyRelay& relay) override;
   void on_relay_joined(BodyRelay& relay) override;
 
+  // Tunnel::Owner
+  void on_tunnel_progress() override;
+  void on_tunnel_end() override;
+  void on_tunnel_joined() override;
+
   // (b), (c): exchange_route.cpp
   void remember(const RequestHead& head, uint32_t offset);
   void route(const RequestHead& head);
@@ -101,7 +110,7 @@ class Exchange final : public UpstreamConnection::User, public BodyRelay::Owner 
   void exclude_server();
   void send_request(const RequestHead* head);
   void write_head(HeadBuffer& out, const RequestHead& head, const Pool& pool,
-                  const sched::Server& server);
+                  const sched::Server& server, std::string_view upgrade = {});
   RequestForwarding forwarding(const config::Pool& pool, std::span<char> subject_room) const;
   void relay_request(std::string_view head, size_t sent);
   void request_done();
@@ -116,6 +125,7 @@ class Exchange final : public UpstreamConnection::User, public BodyRelay::Owner 
   void send_response(const ResponseHead& head);
   void relay_response(std::string_view out, size_t sent, const ResponseHead& head, bool chunked);
   void on_response_relay_end();
+  void switch_protocols(const ResponseHead& head);
   void response_done();
 
   // (h): exchange.cpp
@@ -126,6 +136,7 @@ class Exchange final : public UpstreamConnection::User, public BodyRelay::Owner 
   void write_log();
   void set_deadline(Duration after, Reason reason);
   void set_relay_deadline();
+  bool relays_busy() const;
   const config::Pool& pool_config() const { return *pool_->config; }
   // The rule's, else the pool's.
   Duration connect_timeout() const {
@@ -196,6 +207,8 @@ class Exchange final : public UpstreamConnection::User, public BodyRelay::Owner 
   bool until_close_ = false;   // Its end is told to the client by the end of the connection.
   BodyRelay request_relay_;
   BodyRelay response_relay_;
+  std::string_view upgrade_;        // What the server was offered to change to; of the pool's list.
+  std::unique_ptr<Tunnel> tunnel_;  // Once it has.
 
   // Accounting.
   int64_t wall_time_ms_ = 0;

@@ -6,6 +6,7 @@
 #include "io/proxy_protocol.h"
 #include "proxy/action_values.h"
 #include "proxy/exchange.h"
+#include "proxy/hop_headers.h"
 #include "proxy/session.h"
 
 namespace shunt::proxy {
@@ -95,8 +96,7 @@ void Exchange::exclude_server() {
 void Exchange::drop_connection() {
   if (connection_ == nullptr) return;
   UpstreamConnection& connection = *std::exchange(connection_, nullptr);
-  if (!request_relay_.busy() && !response_relay_.busy())
-    return context_.upstreams->close(connection);
+  if (!relays_busy()) return context_.upstreams->close(connection);
   SHUNT_ASSERT(dropped_ == nullptr);
   context_.upstreams->close_held(connection);
   dropped_ = &connection;
@@ -154,8 +154,9 @@ void Exchange::send_request(const RequestHead* head) {
     const bool rewritten = rewrite_request(scratch);
     SHUNT_ASSERT(rewritten);
   }
+  upgrade_ = upgrade_wanted(scratch, pool_config().upgrade);
   HeadBuffer out(head_memory());
-  write_head(out, scratch, *pool_, *server_);
+  write_head(out, scratch, *pool_, *server_, upgrade_);
   if (out.overflowed()) {
     SHUNT_ASSERT(actions_ != nullptr);
     return fail(Reason::kRewriteTooLarge);
@@ -181,10 +182,11 @@ void Exchange::send_request(const RequestHead* head) {
 
 // The head as `server` of `pool` gets it.
 void Exchange::write_head(HeadBuffer& out, const RequestHead& head, const Pool& pool,
-                          const sched::Server& server) {
+                          const sched::Server& server, std::string_view upgrade) {
   const config::Pool& config = *pool.config;
   std::array<char, kClientSubjectMax> subject_room;
   RequestForwarding how = forwarding(config, subject_room);
+  how.upgrade = upgrade;
   std::string server_host;
   // A request without authority (HTTP/1.0) names nobody, and an empty Host helps no server.
   const bool names_server =
@@ -242,7 +244,8 @@ void Exchange::on_request_relay_end() {
 void Exchange::request_done() {
   request_half_ = Half::kDone;
   const size_t used = replayable_ ? head_offset_ + head_size_ + request_length_ : 0;
-  if (session_.input().size() == used) session_.watch_client();
+  // What a client that may change the protocol sends next is for the tunnel, if there will be one.
+  if (session_.input().size() == used && upgrade_.empty()) session_.watch_client();
   if (response_half_ == Half::kOpen) set_deadline(response_timeout(), Reason::kResponseTimeout);
 }
 

@@ -1,5 +1,6 @@
 // The third part of an exchange: the answer, from its first byte to its last.
 #include <cerrno>
+#include <utility>
 
 #include "core/wall_clock.h"
 #include "proxy/action_values.h"
@@ -44,13 +45,14 @@ void Exchange::read_response_head() {
     }
     ResponseHead& head = context_.response_head;
     const auto rejected = parse_response(input.view().substr(0, response_scanner_.head_size()),
-                                         kResponseLimits, method_, head);
+                                         kResponseLimits, method_, head, upgrade_);
     if (rejected) {
       detail_ = rejected->why;
       return fail(Reason::kServerBadResponse);
     }
     response_scanner_ = HeadScanner(false);
     if (head.status >= 200) return send_response(head);
+    if (head.status == 101) return switch_protocols(head);
     if (!pass_on_interim(head)) return;
   }
 }
@@ -163,6 +165,30 @@ void Exchange::on_response_relay_end() {
       detail_ = response_relay_.reject().why;
       return fail(Reason::kServerBadResponse);
   }
+}
+
+// From here on the connection is the tunnel's, in both directions.
+void Exchange::switch_protocols(const ResponseHead& head) {
+  if (request_half_ != Half::kDone) {
+    detail_ = "101 before the end of the request";
+    return fail(Reason::kServerBadResponse);
+  }
+  status_ = head.status;
+  HeadBuffer out(context_.head_scratch);
+  write_response_head(out, head, {.via = pool_config().forwarded, .upgrade = upgrade_});
+  if (out.overflowed()) {
+    detail_ = "the answer head does not fit";
+    return fail(Reason::kServerBadResponse);
+  }
+  connection_->input().consume(head.size);
+  if (std::exchange(replayable_, false)) session_.input().consume(head_offset_ + head_size_);
+  response_half_ = Half::kBody;
+  head_sent_ = true;
+  tunnel_ =
+      std::make_unique<Tunnel>(context_, *this, Tunnel::Side{session_.stream(), session_.input()},
+                               Tunnel::Side{connection_->stream(), connection_->input()});
+  if (tunnel_->start(out.view())) return on_tunnel_end();
+  on_tunnel_progress();
 }
 
 void Exchange::response_done() {

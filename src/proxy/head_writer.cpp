@@ -223,6 +223,12 @@ void append_status_line(HeadBuffer& out, const ResponseHead& response) {
   out.append(kEndLine);
 }
 
+void append_upgrade(HeadBuffer& out, std::string_view protocol) {
+  if (protocol.empty()) return;
+  out.append("Connection: upgrade\r\n");
+  out.append_field("Upgrade", protocol);
+}
+
 }  // namespace
 
 void HeadBuffer::append(std::string_view text) {
@@ -292,6 +298,7 @@ void write_request_head(HeadBuffer& out, const RequestHead& request, const Reque
   } else if (request.framing == Framing::kLength) {
     append_content_length(out, request.content_length);
   }
+  append_upgrade(out, how.upgrade);
   out.append(kEndLine);
 }
 
@@ -320,6 +327,7 @@ void write_response_head(HeadBuffer& out, const ResponseHead& response,
       out.append("Connection: keep-alive\r\n");
     }
   }
+  append_upgrade(out, how.upgrade);
   out.append(kEndLine);
 }
 

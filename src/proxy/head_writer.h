@@ -64,19 +64,20 @@ struct RequestForwarding {
   std::string_view client_header;   // The one of them for client_subject; empty: none.
   std::string_view client_subject;  // Empty: the client has shown no certificate.
   bool chunked = false;  // The body goes out chunked; must be set if request.framing is kChunked.
-  std::string_view target;  // Rewritten, in origin form; empty: as it came.
-  HeadEdits fields;         // Ours (X-Forwarded-For…) give way to those that are set or removed.
+  std::string_view target;   // Rewritten, in origin form; empty: as it came.
+  HeadEdits fields;          // Ours (X-Forwarded-For…) give way to those that are set or removed.
+  std::string_view upgrade;  // The protocol to offer a change to; empty: none.
 };
 
 // The request head for a server: origin-form target, HTTP/1.1, Host first, end-to-end fields in
 // order, X-Forwarded-For extended (RFC 7239 likewise), framing, blank line. Keep-alive is implied.
 //
 // Left out: hop-by-hop fields and what Connection names (RFC 9110 §7.6.1), but not what every
-// recipient must see even if Connection names it; TE and Upgrade, since neither is offered to
-// servers; Proxy-Authorization, since credentials for a proxy end at the last one (RFC 9110
-// §11.7.2); Proxy, which CGI would turn into HTTP_PROXY; fields with "_" that a CGI-like server
-// takes for one the proxy states or removes; Expect where it must be ignored (HTTP/1.0, no
-// content).
+// recipient must see even if Connection names it; TE, and Upgrade but for how.upgrade, since
+// neither is offered to servers; Proxy-Authorization, since credentials for a proxy end at the last
+// one (RFC 9110 §11.7.2); Proxy, which CGI would turn into HTTP_PROXY; fields with "_" that a
+// CGI-like server takes for one the proxy states or removes; Expect where it must be ignored
+// (HTTP/1.0, no content).
 //
 // Trust: with `forwarded`, what the client says about its own connection (X-Forwarded-Proto,
 // X-Forwarded-Host) is replaced by what is known here, and client lists (X-Forwarded-For,
@@ -98,6 +99,7 @@ struct ResponseForwarding {
   HeadEdits fields = {};  // Not of 1xx answers.
   // For an answer that has no Date (RFC 9110 §6.6.1); empty: none is added.
   std::string_view date = {};
+  std::string_view upgrade = {};  // Of a 101: the protocol that the connection changes to.
 };
 
 // The answer head for the client: always HTTP/1.1, hop-by-hop fields left out as above. 1xx answers

@@ -200,6 +200,27 @@ bool removed_by_connection(const Head& head, std::string_view name) {
   return false;
 }
 
+std::string_view upgrade_wanted(const RequestHead& request,
+                                std::span<const std::string> protocols) {
+  if (request.upgrade.empty() || request.version != Version::kHttp11) return {};
+  if (request.framing != Framing::kNone || request.method != Method::kGet) return {};
+  bool agreed = false;
+  uint32_t upgrades = 0;
+  for (const Field& field : request.fields()) {
+    const FieldName name = known_field(field.name);
+    if (name.disguised) continue;
+    upgrades += name.field == KnownField::kUpgrade ? 1 : 0;
+    if (name.field != KnownField::kConnection) continue;
+    TokenList options{field.value};
+    for (std::string_view option; options.next(option);)
+      agreed |= equals_ignoring_case(option, "upgrade");
+  }
+  if (!agreed || upgrades != 1) return {};
+  for (const std::string& protocol : protocols)
+    if (equals_ignoring_case(request.upgrade, protocol)) return protocol;
+  return {};
+}
+
 bool forbidden_in_trailers(std::string_view name) {
   return listed(kForbiddenTrailers, name) || stated_by_proxies(name);
 }

@@ -4,6 +4,8 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
+#include <string>
 #include <string_view>
 
 #include "proxy/message.h"
@@ -45,6 +47,10 @@ FieldName known_field(std::string_view name);
 // are meant for every recipient stay: RFC 9110 §7.6.1 forbids naming them, and removing them is an
 // attack on the server's access rules.
 bool removed_by_connection(const Head& head, std::string_view name);
+
+// The one of `protocols` (lower case) that the request would change to, "" if it is none: it names
+// exactly that protocol in Upgrade, says so in Connection, and has no body (RFC 9110 §7.8).
+std::string_view upgrade_wanted(const RequestHead& request, std::span<const std::string> protocols);
 
 // Fields that a trailer section must not carry (RFC 9110 §6.5.1): framing, routing, authentication,
 // request modifiers, response control and content format, and what proxies state to servers.

@@ -273,12 +273,11 @@ std::optional<Reject> parse_request(std::string_view head, const HeadLimits& lim
 }
 
 std::optional<Reject> parse_response(std::string_view head, const HeadLimits& limits,
-                                     Method request, ResponseHead& out) {
+                                     Method request, ResponseHead& out, std::string_view upgrade) {
   reset(out, head.size());
   const Parts parts = split(head);
   if (auto reject = parse_status_line(parts.start_line, out)) return reject;
-  // Nothing was offered to the server that it could switch to.
-  if (out.status == 101) return Reject{502, "101 without an upgrade"};
+  if (out.status == 101 && upgrade.empty()) return Reject{502, "101 without an upgrade"};
   const auto as_bad_gateway = [](Reject reject) { return Reject{502, reject.why}; };
   if (auto reject = parse_fields(field_parsers().response, parts.field_lines, limits, out)) {
     return as_bad_gateway(*reject);
@@ -289,6 +288,8 @@ std::optional<Reject> parse_response(std::string_view head, const HeadLimits& li
   adopt(fields, *body, out);
   if (fields.connection_options > kConnectionOptionsMax)
     return Reject{502, "too many connection options"};
+  if (out.status == 101 && !equals_ignoring_case(out.upgrade, upgrade))
+    return Reject{502, "101 to another protocol than the one offered"};
   return std::nullopt;
 }
 

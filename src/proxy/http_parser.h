@@ -74,10 +74,11 @@ std::optional<Reject> parse_request(std::string_view head, const HeadLimits& lim
                                     RequestHead& out);
 
 // `request` is the method of the request this answers: an answer to HEAD has no body, whatever its
-// fields say. All rejects are 502. Refused besides ambiguous framing: 101, since no upgrade is ever
-// passed on; statuses outside 100 to 599. keep_alive is false where the end of the answer is not
-// certain, too.
+// fields say. `upgrade` is the protocol that the request offered to change to, or empty. All
+// rejects are 502. Refused besides ambiguous framing: 101, but for a change to that protocol;
+// statuses outside 100 to 599. keep_alive is false where the end of the answer is not certain, too.
 std::optional<Reject> parse_response(std::string_view head, const HeadLimits& limits,
-                                     Method request, ResponseHead& out);
+                                     Method request, ResponseHead& out,
+                                     std::string_view upgrade = {});
 
 }  // namespace shunt::proxy
