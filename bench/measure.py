@@ -4,6 +4,7 @@ import json
 import resource
 import selectors
 import socket
+import ssl
 import subprocess
 import time
 from dataclasses import dataclass
@@ -66,9 +67,19 @@ def receive_some(client: socket.socket) -> bytes:
     return data
 
 
+def connect_to(row: Row, port: int) -> socket.socket:
+    client = socket.create_connection(("127.0.0.1", port), 10)
+    if not row.tls:
+        return client
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context.wrap_socket(client)
+
+
 def check_answer(row: Row, proxy: Server, target: str) -> Answer:
     """The request of the row by hand: its answer must be the origin's, byte for byte."""
-    with socket.create_connection(("127.0.0.1", proxy.port), 10) as client:
+    with connect_to(row, proxy.port) as client:
         client.settimeout(10)
         client.sendall(request_bytes(row, target, proxy.port))
         try:
@@ -83,8 +94,9 @@ def check_answer(row: Row, proxy: Server, target: str) -> Answer:
 
 def run_wrk(row: Row, port: int, target: str, seconds: int, core: int) -> dict:
     """Loads for that many seconds; wrk's figures as load.lua prints them."""
+    scheme = "https" if row.tls else "http"
     command = ["wrk", "-t1", f"-c{row.connections}", f"-d{seconds}s", "--timeout", "10s"]
-    command += ["-s", str(LOAD_SCRIPT), f"http://127.0.0.1:{port}{target}", "--"]
+    command += ["-s", str(LOAD_SCRIPT), f"{scheme}://127.0.0.1:{port}{target}", "--"]
     command += [row.method, str(row.upload_bytes), "close" if row.close else "keep-alive"]
     done = subprocess.run(
         command,

@@ -23,6 +23,7 @@ class Place:
     core: int
     directory: Path
     build: Path
+    certificate: Path  # PEM, with its key: for rows over TLS.
 
 
 class Proxy(ABC):
@@ -77,7 +78,8 @@ http {{
   }}
   upstream wrong {{ server 127.0.0.1:{place.dead_port}; }}
   server {{
-    listen 127.0.0.1:{place.listen_port};
+    listen 127.0.0.1:{place.listen_port}{" ssl" if row.tls else ""};
+    {self.certificate(row, place)}
     {self.locations(row)}
   }}
 }}
@@ -101,6 +103,13 @@ http {{
                 "  proxy_busy_buffers_size 256k;"
             )
         return ""
+
+    @staticmethod
+    def certificate(row: Row, place: Place) -> str:
+        if not row.tls:
+            return ""
+        file = place.certificate
+        return f"ssl_certificate {file};\n    ssl_certificate_key {file};\n    ssl_protocols TLSv1.2 TLSv1.3;"
 
     @staticmethod
     def locations(row: Row) -> str:
@@ -134,7 +143,7 @@ defaults
   {"option splice-auto" if row.large else ""}
 
 frontend bench
-  bind 127.0.0.1:{place.listen_port}
+  bind 127.0.0.1:{place.listen_port}{f" ssl crt {place.certificate}" if row.tls else ""}
   {self.rules(row)}
 
 backend origin
@@ -183,6 +192,7 @@ event_loop = "{self.event_loop}"
 [[listener]]
 name = "bench"
 bind = "127.0.0.1:{place.listen_port}"
+{self.certificate(row, place)}
 {self.rules(row)}
 [pool.origin]
 idle_connections = 128
@@ -200,6 +210,11 @@ address = "127.0.0.1:{place.dead_port}"
 """
         file = write(place.directory / "shunt.toml", text)
         return [str(place.build / "shunt"), "run", "-c", file]
+
+    @staticmethod
+    def certificate(row: Row, place: Place) -> str:
+        file = place.certificate
+        return f'tls = [{{ certificate = "{file}", key = "{file}" }}]' if row.tls else ""
 
     @staticmethod
     def rules(row: Row) -> str:

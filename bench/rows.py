@@ -22,6 +22,7 @@ class Row:
     upload_bytes: int = 0  # 0: a GET.
     close: bool = False  # One request per connection: the client says "Connection: close".
     many_rules: bool = False  # RULE_COUNT path regexes; the request matches the last one.
+    tls: bool = False  # Between client and proxy: TLS 1.3, one ECDSA certificate. A connection is a full handshake.
     ratio_to_reach: float | None = None  # CPU per request over that of the better peer, at most.
     has_floor: bool = True  # Whether the bare relay can do the same.
 
@@ -59,6 +60,24 @@ ROWS = [
         "1 KiB, the last of 1,000 rules",
         many_rules=True,
         ratio_to_reach=0.35,
+        has_floor=False,
+    ),
+    Row("tls-1k", "1 KiB keep-alive over TLS", tls=True, ratio_to_reach=0.85, has_floor=False),
+    Row(
+        "tls-close",
+        "1 KiB, a full TLS handshake per request",
+        close=True,
+        tls=True,
+        ratio_to_reach=0.95,
+        has_floor=False,
+    ),
+    Row(
+        "tls-1m",
+        "1 MiB over TLS",
+        connections=16,
+        answer_bytes=MIB,
+        tls=True,
+        ratio_to_reach=0.90,
         has_floor=False,
     ),
 ]

@@ -13,6 +13,7 @@ import resource
 import shutil
 import signal
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -31,6 +32,15 @@ WARM_UP_SECONDS = 1
 NOISE_PERCENT = 10  # Foreign CPU above which a row is marked.
 
 
+def make_certificate(directory: Path) -> Path:
+    """One file with key and certificate, ECDSA on P-256: what most sites have today."""
+    key, certificate, both = (directory / name for name in ("key.pem", "one.pem", "both.pem"))
+    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=127.0.0.1"
+    subprocess.run([*command.split(), "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    both.write_bytes(certificate.read_bytes() + key.read_bytes())
+    return both
+
+
 class Bench:
     """Cores, directory, origin; starts the proxies of a row and measures them."""
 
@@ -41,6 +51,7 @@ class Bench:
         self.dead_port = free_port()
         port = free_port()
         command = [str(options.build / "bench" / "origin"), "--listen", str(port)]
+        self.certificate = make_certificate(directory)
         self.origin = Server("origin", command, self.load_core, port, directory)
 
     def start(self, proxy: Proxy, row: Row) -> Server:
@@ -53,6 +64,7 @@ class Bench:
             core=self.proxy_core,
             directory=directory,
             build=self.options.build,
+            certificate=self.certificate,
         )
         command = proxy.command(row, place)
         return Server(proxy.name, command, self.proxy_core, place.listen_port, directory)
