@@ -21,6 +21,9 @@ constexpr const char* kIntermediateCiphers =
     "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"
     "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"
     "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305";
+// The same profile's order for TLS 1.3.
+constexpr const char* kIntermediateSuites =
+    "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256";
 constexpr const char* kGroups = "X25519:P-256:P-384";
 constexpr unsigned char kHttp11[] = {8, 'h', 't', 't', 'p', '/', '1', '.', '1'};
 constexpr long kSessionSeconds = 2 * TlsTicketKeys::kRotationSeconds;
@@ -106,6 +109,10 @@ Result<ContextHandle> TlsServerContext::make_context(const TlsServerFiles& files
       files.settings.ciphers.empty() ? kIntermediateCiphers : files.settings.ciphers.c_str();
   if (SSL_CTX_set_cipher_list(context, ciphers) != 1)
     return fail(fmt::format("\"ciphers\": {}", openssl_error()));
+  if (SSL_CTX_set_ciphersuites(context, kIntermediateSuites) != 1) return fail(openssl_error());
+  // The order is the list's, and with it what is weakest is up to the list, not to a client. One that
+  // has no AES instructions says so by beginning with ChaCha20.
+  SSL_CTX_set_options(context, SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
   // Many clients end without close_notify. What they send says by itself where it ends.
   SSL_CTX_set_options(context, SSL_OP_IGNORE_UNEXPECTED_EOF);
   for (const uint32_t index : group) SHUNT_TRY(add_identity(context, files.identities[index]));

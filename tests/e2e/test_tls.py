@@ -118,6 +118,18 @@ class ListenerTest(TlsTest):
             self.tls_client(shunt.port, context=client_context(maximum_version=ssl.TLSVersion.TLSv1_2))
         self.assertEqual(self.ask(self.tls_client(shunt.port))[0], 200)
 
+    def test_order_of_ciphers_is_the_servers(self):
+        shunt = self.start([self.origin()], ONE)
+        old = ssl.TLSVersion.TLSv1_2
+        for wish, version, chosen in [
+            ("ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-ECDSA-AES128-GCM-SHA256", old, "AES128-GCM-SHA256"),
+            ("ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-ECDSA-AES128-GCM-SHA256", old, "CHACHA20-POLY1305"),
+            ("DEFAULT", ssl.TLSVersion.TLSv1_3, "AES_128_GCM_SHA256"),
+        ]:
+            with self.subTest(wish):
+                client = self.tls_client(shunt.port, context=client_context(ciphers=wish, maximum_version=version))
+                self.assertIn(chosen, client.socket.cipher()[0])
+
     def test_handshake_that_never_ends_is_ended(self):
         shunt = self.shunt_before([self.origin()], listener=f'tls = {ONE}\nheader_timeout = "200ms"')
         client = self.client(shunt.port)
