@@ -19,7 +19,13 @@ sched::ServerSpec spec_of(const config::Server& server) {
           .address = server.address,
           .weight = server.weight,
           .upper = server.upper,
-          .lower = server.lower};
+          .lower = server.lower,
+          .capacity = server.max_connections,
+          .slow_start = server.slow_start,
+          .breaker = {.requests = server.breaker.requests,
+                      .pending = server.breaker.pending,
+                      .retries = server.breaker.retries,
+                      .open = server.breaker.time}};
 }
 
 // sh and mh place a client, dh, lblc and lblcr what it asks for.
@@ -87,7 +93,8 @@ std::vector<const io::TlsClientFiles*> tls_of_servers(const proxy::Snapshot& sna
   return out;
 }
 
-proxy::Pool snapshot_pool(const config::Pool& pool, std::shared_ptr<sched::ServerSet> servers) {
+proxy::Pool snapshot_pool(const config::Pool& pool, std::shared_ptr<sched::ServerSet> servers,
+                          std::shared_ptr<proxy::PoolState> state) {
   const config::LocalityKey key = effective_key(pool);
   const bool by_source = hashes_source(pool.scheduler);
   const bool key_is_source = by_source && key.kind == config::LocalityKey::Kind::kSource;
@@ -95,7 +102,8 @@ proxy::Pool snapshot_pool(const config::Pool& pool, std::shared_ptr<sched::Serve
           .servers = std::move(servers),
           .key = key,
           .key_needed = hashes_destination(pool.scheduler) || (by_source && !key_is_source),
-          .key_is_source = key_is_source};
+          .key_is_source = key_is_source,
+          .state = std::move(state)};
 }
 
 void reconcile(sched::ServerSet& set, const config::Pool& pool, Changes& changes) {
@@ -103,6 +111,10 @@ void reconcile(sched::ServerSet& set, const config::Pool& pool, Changes& changes
   for (const config::Server& server : pool.servers) specs.push_back(spec_of(server));
   const auto done = set.reconcile(specs, pool.scheduler, pool.scheduler_flags);
   SHUNT_ASSERT(done.has_value());  // prepare() has looked at all that could be refused.
+  set.set_circuit_rules({.failures = pool.ejection.failures,
+                         .open_first = pool.ejection.time,
+                         .open_longest = pool.ejection.time_max,
+                         .share_max = pool.ejection.max_share});
   changes.servers_added += done->added;
   changes.servers_removed += done->removed;
   changes.servers_edited += done->edited;
@@ -160,18 +172,19 @@ std::shared_ptr<const proxy::Snapshot> ServerSets::apply(Prepared prepared, Chan
   for (size_t i = 0; i < snapshot->config.pools.size(); ++i) {
     const config::Pool& pool = snapshot->config.pools[i];
     wanted.insert(pool.name);
-    const auto [place, is_new] = sets_.try_emplace(pool.name);
+    const auto [place, is_new] = pools_.try_emplace(pool.name);
     if (is_new) {
-      place->second = std::move(prepared.empty_sets[i]);
+      place->second = {std::move(prepared.empty_sets[i]), std::make_shared<proxy::PoolState>()};
       ++changes.pools_added;
     }
-    reconcile(*place->second, pool, changes);
-    snapshot->pools.push_back(snapshot_pool(pool, place->second));
+    const PoolParts& parts = place->second;
+    reconcile(*parts.servers, pool, changes);
+    snapshot->pools.push_back(snapshot_pool(pool, parts.servers, parts.state));
     snapshot->pools.back().tls = tls_of_servers(*snapshot, pool);
   }
   // Requests in flight hold the removed pools' sets by their own snapshot.
   changes.pools_removed +=
-      std::erase_if(sets_, [&wanted](const auto& entry) { return !wanted.contains(entry.first); });
+      std::erase_if(pools_, [&wanted](const auto& entry) { return !wanted.contains(entry.first); });
   return snapshot;
 }
 

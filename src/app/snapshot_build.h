@@ -54,7 +54,11 @@ class ServerSets {
   std::shared_ptr<const proxy::Snapshot> apply(Prepared prepared, Changes& changes);
 
  private:
-  std::map<std::string, std::shared_ptr<sched::ServerSet>> sets_;
+  struct PoolParts {
+    std::shared_ptr<sched::ServerSet> servers;
+    std::shared_ptr<proxy::PoolState> state;
+  };
+  std::map<std::string, PoolParts> pools_;
   // From the first configuration with TLS on: tickets outlive reloads.
   std::unique_ptr<io::TlsTicketKeys> tickets_;
   uint64_t generation_ = 0;

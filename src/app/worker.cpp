@@ -30,6 +30,7 @@ constexpr Duration kLostLogReport = 60s;
 constexpr int32_t kAssign = 1;
 constexpr int32_t kDrain = 2;
 constexpr int32_t kStop = 3;
+constexpr int32_t kWake = 4;
 constexpr size_t kMailboxSize = 64;
 
 Result<void> pin_to(uint32_t cpu) {
@@ -64,7 +65,8 @@ class Worker::Loop {
       : worker_(worker),
         io_(std::move(io)),
         log_(worker.sink_, config::AccessLogFormat::kJson),
-        service_(proxy::Service::create(*io_, worker.metrics_, log_, worker.options_.limits)),
+        service_(
+            proxy::Service::create(*io_, worker.metrics_, log_, worker.options_.limits, &worker_)),
         listeners_(*io_, *service_) {
     bind<&Loop::on_housekeeping>(housekeeping_, *this);
   }
@@ -140,6 +142,10 @@ class Worker::Loop {
         phase_ = Phase::kStopping;
         listeners_.close_all();
         service_->stop();
+        return;
+      case kWake:
+        worker_.ringing_.store(false);
+        service_->on_wake();
         return;
       default:
         SHUNT_ASSERT(false);
@@ -244,10 +250,14 @@ void Worker::stop() {
   post(kStop, nullptr);
 }
 
-// The mailbox has room for all assignments that may lie in it, and one drain and one stop: waiting
-// for a worker that is stuck would stop the main thread too.
+void Worker::wake() {
+  if (!ringing_.exchange(true)) post(kWake, nullptr);
+}
+
+// The mailbox has room for all assignments that may lie in it, one drain, one stop and one wake-up:
+// waiting for a worker that is stuck would stop the sender too.
 void Worker::post(int32_t kind, void* payload) {
-  static_assert(kAssignmentsMost + 2 <= kMailboxSize);
+  static_assert(kAssignmentsMost + 3 <= kMailboxSize);
   const bool sent = mailbox_->send({.kind = kind, .payload = payload});
   SHUNT_ASSERT(sent);
 }

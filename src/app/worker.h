@@ -17,6 +17,7 @@
 #include "io/loop_choice.h"
 #include "io/mailbox.h"
 #include "proxy/access_log.h"
+#include "proxy/queue.h"
 #include "proxy/service.h"
 
 namespace shunt::app {
@@ -36,7 +37,7 @@ struct Assignment {
   std::vector<ListenChange> listen_changes;
 };
 
-class Worker {
+class Worker : public proxy::Wakeup {
   struct Private {
     explicit Private() = default;
   };
@@ -58,6 +59,9 @@ class Worker {
   void drain();
   // Ends now.
   void stop();
+
+  // Requests that wait here for a server look again. Any thread.
+  void wake() override;
 
   // Whether every assignment has been taken.
   bool settled() const { return generation() == assigned_; }
@@ -90,6 +94,7 @@ class Worker {
 
   // Written by the worker's thread, read by any.
   Metrics metrics_;
+  std::atomic<bool> ringing_{false};  // A wake-up is on its way.
   std::atomic<bool> finished_{false};
   std::atomic<uint64_t> generation_{0};
   std::atomic<size_t> listeners_leaving_{0};

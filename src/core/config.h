@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "core/address.h"
+#include "core/config_flow.h"
 #include "core/diagnostics.h"
 #include "core/instant.h"
 
@@ -216,6 +217,8 @@ struct LocalityKey {
   friend bool operator==(const LocalityKey&, const LocalityKey&) = default;
 };
 
+inline constexpr uint32_t kPriorityMax = 7;
+
 struct Rule {
   Place place;
   std::string name;
@@ -224,6 +227,7 @@ struct Rule {
   // Exactly one of these is the action.
   uint32_t pool = kNone;  // Index into Config::pools.
   std::vector<SplitShare> split;
+  uint32_t priority = 0;  // Of waiting in the pool's queue; 0 goes first. At most kPriorityMax.
   std::optional<Redirect> redirect;
   std::optional<Respond> respond;
 
@@ -256,6 +260,9 @@ struct Server {
   uint32_t upper = 0;  // Requests in flight at which it counts as overloaded; 0: none (ipvsadm -x).
   uint32_t lower = 0;  // Below which it no longer does; 0: three quarters of upper (ipvsadm -y).
   ServerTls tls;       // Its own, or its pool's.
+  uint32_t max_connections = 0;  // Requests in flight at a time; 0: no limit. Others wait (Queue).
+  Duration slow_start{};         // Its weight grows for so long after it comes, or comes back.
+  Breaker breaker;
 
   friend bool operator==(const Server&, const Server&) = default;
 };
@@ -284,7 +291,12 @@ struct Pool {
   uint32_t idle_connections = 64;  // Kept per server and worker; 0: a connection per request.
   Duration idle_timeout = 50s;     // An idle connection is closed after this long…
   Duration idle_age = 1h;          // …and not used again when it is older than this.
-  std::vector<Server> servers;     // In the order of the file.
+  Queue queue;
+  RetryOn retry_on;
+  RetryBudget retry_budget;
+  Ejection ejection;
+  Hedge hedge;
+  std::vector<Server> servers;  // In the order of the file.
 
   friend bool operator==(const Pool&, const Pool&) = default;
 };

@@ -45,6 +45,7 @@ constexpr Key kRule[] = {
     {"listener"},
     {"match"},
     {"pool"},
+    {"priority"},
     {"split"},
     {"split_key"},
     {"mirror"},
@@ -88,6 +89,11 @@ constexpr Key kPool[] = {
     {"idle_age"},
     {"server"},
     {"tls"},
+    {"queue"},
+    {"retry_on"},
+    {"retry_budget"},
+    {"ejection"},
+    {"hedge"},
     {"balance_factor", kPlanned},
     {"spill", kPlanned},
     {"sticky", kPlanned},
@@ -96,16 +102,15 @@ constexpr Key kPool[] = {
 };
 constexpr Key kHostHeader[] = {{"set"}};
 constexpr Key kServer[] = {
-    {"name"},
-    {"address"},
-    {"weight"},
-    {"upper"},
-    {"lower"},
-    {"max_connections", kPlanned},
-    {"slow_start", kPlanned},
-    {"tls"},
+    {"name"},       {"address"}, {"weight"}, {"upper"}, {"lower"}, {"max_connections"},
+    {"slow_start"}, {"breaker"}, {"tls"},
 };
 constexpr Key kServerTls[] = {{"ca"}, {"verify"}, {"name"}, {"certificate"}, {"key"}};
+constexpr Key kQueue[] = {{"size"}, {"timeout"}, {"target"}, {"interval"}};
+constexpr Key kRetryBudget[] = {{"share"}, {"floor"}};
+constexpr Key kEjection[] = {{"failures"}, {"time"}, {"time_max"}, {"max_share"}};
+constexpr Key kHedge[] = {{"percentile"}, {"delay_min"}};
+constexpr Key kBreaker[] = {{"requests"}, {"pending"}, {"retries"}, {"time"}};
 constexpr Key kTest[] = {{"request"}, {"headers"}, {"source"}, {"expect"}};
 constexpr Key kExpect[] = {
     {"rule"}, {"pool"},     {"status"},  {"target"},
@@ -130,6 +135,11 @@ constexpr KeyTable kResponseHeaderKeys{"[rule.response_headers]", kFieldEdits};
 constexpr KeyTable kMirrorKeys{"[rule.mirror]", kMirror};
 constexpr KeyTable kPoolKeys{"[pool.NAME]", kPool};
 constexpr KeyTable kHostHeaderKeys{"[pool.NAME.host_header]", kHostHeader};
+constexpr KeyTable kQueueKeys{"[pool.NAME.queue]", kQueue};
+constexpr KeyTable kRetryBudgetKeys{"[pool.NAME.retry_budget]", kRetryBudget};
+constexpr KeyTable kEjectionKeys{"[pool.NAME.ejection]", kEjection};
+constexpr KeyTable kHedgeKeys{"[pool.NAME.hedge]", kHedge};
+constexpr KeyTable kBreakerKeys{"[pool.NAME.server.breaker]", kBreaker};
 constexpr KeyTable kServerKeys{"[[pool.NAME.server]]", kServer};
 constexpr KeyTable kServerTlsKeys{"[pool.NAME.server.tls]", kServerTls};
 constexpr KeyTable kTestKeys{"[[test]]", kTest};
@@ -142,11 +152,13 @@ const Key* KeyTable::find(std::string_view name) const {
 
 std::span<const KeyTable* const> key_tables() {
   static constexpr const KeyTable* kAll[] = {
-      &kTopKeys,     &kGlobalKeys,    &kListenerKeys,      &kRuleKeys,
-      &kMatchKeys,   &kValueKeys,     &kRedirectKeys,      &kRespondKeys,
-      &kRewriteKeys, &kQueryEditKeys, &kRequestHeaderKeys, &kResponseHeaderKeys,
-      &kMirrorKeys,  &kPoolKeys,      &kHostHeaderKeys,    &kServerKeys,
-      &kTestKeys,    &kExpectKeys,    &kListenerTlsKeys,   &kServerTlsKeys,
+      &kTopKeys,     &kGlobalKeys,      &kListenerKeys,      &kRuleKeys,
+      &kMatchKeys,   &kValueKeys,       &kRedirectKeys,      &kRespondKeys,
+      &kRewriteKeys, &kQueryEditKeys,   &kRequestHeaderKeys, &kResponseHeaderKeys,
+      &kMirrorKeys,  &kPoolKeys,        &kHostHeaderKeys,    &kServerKeys,
+      &kTestKeys,    &kExpectKeys,      &kListenerTlsKeys,   &kServerTlsKeys,
+      &kQueueKeys,   &kRetryBudgetKeys, &kEjectionKeys,      &kBreakerKeys,
+      &kHedgeKeys,
   };
   return kAll;
 }

@@ -24,6 +24,9 @@ void load_server_tls(Loading& loading, TableReader& reader, ServerTls& tls);
 void load_pool(Loading& loading, std::string_view name, const toml::table& table);
 void load_server(Loading& loading, std::string_view pool_name, const toml::table& table,
                  const ServerTls& pool_tls, Pool& pool);
+// The keys about load and failures: config_flow.h.
+void load_pool_flow(Loading& loading, TableReader& reader, Pool& pool);
+void load_server_flow(Loading& loading, TableReader& reader, Server& server);
 void load_rule(Loading& loading, const toml::table& table);
 // `depth` counts the enclosing `not` and `any`.
 Match load_match(Loading& loading, const toml::table& table, unsigned depth = 0);

@@ -160,6 +160,7 @@ void load_server(Loading& loading, std::string_view pool_name, const toml::table
   reader.integer("weight", server.weight, 0, kWeightMax);
   reader.integer("upper", server.upper, 0, UINT32_MAX);
   reader.integer("lower", server.lower, 0, UINT32_MAX);
+  load_server_flow(loading, reader, server);
   if (server.lower > server.upper)
     loading.diagnostics.error(reader.place_of("lower"),
                               "\"lower\" must not be larger than \"upper\"");
@@ -197,6 +198,7 @@ void load_pool(Loading& loading, std::string_view name, const toml::table& table
   reader.integer("idle_connections", pool.idle_connections, 0, kIdleConnectionsMax);
   reader.duration("idle_timeout", pool.idle_timeout, kTimeoutMin, kTimeoutMax);
   reader.duration("idle_age", pool.idle_age, kTimeoutMin, kIdleAgeMax);
+  load_pool_flow(loading, reader, pool);
 
   ServerTls tls;
   load_server_tls(loading, reader, tls);

@@ -123,6 +123,7 @@ void load_rule(Loading& loading, const toml::table& table) {
   if (const toml::table* match = reader.table("match")) rule.match = load_match(loading, *match);
 
   names.pool = reader.text("pool");
+  reader.integer("priority", rule.priority, 0, kPriorityMax);
   if (const toml::table* redirect = reader.table("redirect"))
     rule.redirect = load_redirect(loading, *redirect);
   warn_of_loop(loading, rule);

@@ -199,6 +199,23 @@ bool TableReader::size(std::string_view key, uint32_t& out, uint32_t minimum, ui
   return true;
 }
 
+bool TableReader::number(std::string_view key, double& out, double minimum, double maximum) {
+  const toml::node* node = take(key);
+  if (node == nullptr) return false;
+  const std::optional<double> value = node->value<double>();
+  if (!node->is_number() || !value) {
+    wrong_type(key, *node, "a number", node->is_string() ? "write it without quotes" : "");
+    return false;
+  }
+  if (!(*value >= minimum && *value <= maximum)) {  // Not a number is no number in range.
+    loading_.error(*node,
+                   fmt::format("\"{}\" must be {} to {}, not {}", key, minimum, maximum, *value));
+    return false;
+  }
+  out = *value;
+  return true;
+}
+
 std::vector<Text> TableReader::strings(std::string_view key) {
   constexpr std::string_view kExpected = "a string or an array of strings";
   const toml::node* node = take(key);

@@ -68,6 +68,9 @@ class TableReader {
   bool duration(std::string_view key, Duration& out, Duration minimum, Duration maximum);
   bool size(std::string_view key, uint32_t& out, uint32_t minimum, uint32_t maximum);
 
+  // An integer or a float.
+  bool number(std::string_view key, double& out, double minimum, double maximum);
+
   template <class T>
   bool integer(std::string_view key, T& out, int64_t minimum, int64_t maximum) {
     const auto value = integer_value(key, minimum, maximum);

@@ -27,6 +27,10 @@ class IntrusiveList {
   T& front() { return *static_cast<T*>(head_.next); }
   T& back() { return *static_cast<T*>(head_.prev); }
 
+  // The nodes in order, for walks that stop half way: none may be removed meanwhile.
+  Node* begin() { return head_.next; }
+  Node* end() { return &head_; }
+
   void push_front(T& element) { link(element, head_, *head_.next); }
   void push_back(T& element) { link(element, *head_.prev, head_); }
 

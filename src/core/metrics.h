@@ -40,6 +40,12 @@ class Counter {
   X(mirrored, "mirrored_requests_total", "Requests copied to a second pool.")                      \
   X(mirrors_skipped, "mirrors_skipped_total", "Requests not copied: too large, or too many.")      \
   X(mirrors_failed, "mirrors_failed_total", "Copies that got no complete answer.")                 \
+  X(retries_denied, "retries_denied_total", "Retries that the pool's budget did not allow.")       \
+  X(hedges, "hedges_total", "Requests sent to a second server because the first took long.")       \
+  X(hedges_won, "hedges_won_total", "Those that the second server answered first.")                \
+  X(queued, "queued_total", "Requests that had to wait for a server with room.")                   \
+  X(queued_now, "queued", "Requests that wait for a server with room now.")                        \
+  X(ejections, "ejections_total", "Times that a server was left out for its failures.")            \
   X(bytes_in, "bytes_in_total", "Bytes received from clients, heads included.")                    \
   X(bytes_out, "bytes_out_total", "Bytes sent to clients, heads included.")                        \
   X(spliced, "spliced_bytes_total", "Body bytes moved by splice, without a copy.")

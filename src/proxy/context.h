@@ -5,6 +5,7 @@
 #include <array>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "core/metrics.h"
 #include "core/slab.h"
@@ -14,6 +15,7 @@
 #include "proxy/access_log.h"
 #include "proxy/block_pool.h"
 #include "proxy/http_date.h"
+#include "proxy/local_pool.h"
 #include "proxy/message.h"
 #include "proxy/request_id.h"
 #include "proxy/service.h"
@@ -30,6 +32,7 @@ class UpstreamPool;
 // request nothing.
 struct Generation {
   std::shared_ptr<const Snapshot> snapshot;
+  std::vector<LocalPool*> pools;  // Parallel to the snapshot's.
   uint32_t exchanges = 0;
 };
 

@@ -22,6 +22,7 @@ Exchange::Exchange(Context& context, Session& session)
       generation_(*context.generation),
       request_relay_(context, *this),
       response_relay_(context, *this) {
+  bind<&Exchange::on_hedge_due>(hedge_timer_, *this);
   ++generation_.exchanges;
   context_.metrics.requests_active.add();
 }
@@ -30,18 +31,20 @@ Exchange::~Exchange() {
   SHUNT_ASSERT(phase_ == Phase::kEnding);
   SHUNT_ASSERT(server_ == nullptr);
   SHUNT_ASSERT(connection_ == nullptr);
+  SHUNT_ASSERT(hedge_.server == nullptr && hedge_.connection == nullptr);
+  SHUNT_ASSERT(!hedge_timer_.armed());
   SHUNT_ASSERT(dropped_ == nullptr);
   --generation_.exchanges;
   context_.metrics.requests_active.subtract();
 }
 
-void Exchange::enter(Phase next) {
-  const bool allowed = next == Phase::kEnding ||
-                       (next == Phase::kConnecting && phase_ == Phase::kRouting) ||
-                       next == Phase::kForwarding || (next == Phase::kRouting && !head_sent_);
+void Exchange::enter(Phase target) {
+  const bool from_routing = target == Phase::kConnecting || target == Phase::kWaiting;
+  const bool allowed = target == Phase::kEnding || (from_routing && phase_ == Phase::kRouting) ||
+                       target == Phase::kForwarding || (target == Phase::kRouting && !head_sent_);
   SHUNT_ASSERT(allowed);
   SHUNT_ASSERT(phase_ != Phase::kEnding);
-  phase_ = next;
+  phase_ = target;
 }
 
 // --- Deadlines ---
@@ -69,6 +72,9 @@ void Exchange::set_relay_deadline() {
 void Exchange::on_deadline() {
   if (phase_ == Phase::kEnding) return;
   if (phase_ == Phase::kConnecting) return server_failed(Reason::kConnectTimeout);
+  const bool of_server =
+      deadline_reason_ == Reason::kResponseTimeout || deadline_reason_ == Reason::kServerTimeout;
+  if (of_server && !head_sent_) return server_failed(deadline_reason_);
   fail(deadline_reason_);
 }
 
@@ -119,6 +125,9 @@ void Exchange::abort(Reason reason) {
 // Answers with an error page if the client has received nothing yet; else the answer is cut short,
 // in a way the client can tell.
 void Exchange::fail(Reason reason) {
+  leave_queue();
+  end_hedge(sched::Verdict::kNone);
+  if (is_server_failure(reason)) judge(sched::Verdict::kFailure, info(reason).name);
   if (request_relay_.active()) request_relay_.stop();
   if (response_relay_.active()) response_relay_.stop();
   drop_connection();
@@ -136,6 +145,8 @@ void Exchange::fail(Reason reason) {
 }
 
 void Exchange::finish(Reason reason) {
+  leave_queue();
+  end_hedge(sched::Verdict::kNone);
   enter(Phase::kEnding);
   reason_ = reason;
   if (request_relay_.active()) request_relay_.stop();
@@ -147,6 +158,7 @@ void Exchange::finish(Reason reason) {
   }
   if (!server_clean_) drop_connection();
   give_up_server();
+  if (local_ != nullptr) local_->end_request(retried_);
   bytes_in_ += request_relay_.bytes_read();
   bytes_out_ += response_relay_.bytes_sent();
   context_.metrics.bytes_in.add(bytes_in_);
@@ -163,7 +175,10 @@ void Exchange::join() {
     context_.upstreams->park(*std::exchange(connection_, nullptr), idle_limits(pool_config()));
   }
   const size_t used = replayable_ ? head_offset_ + head_size_ + request_length_ : 0;
+  LocalPool* pool = local_;
   session_.on_exchange_end(*this, used, afterwards_);
+  // Only now: the connection that it used is there for the next one, and nothing of this one is.
+  if (pool != nullptr) pool->on_server_freed();
 }
 
 void Exchange::write_log() {

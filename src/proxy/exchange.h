@@ -22,6 +22,7 @@
 #include "proxy/head_writer.h"
 #include "proxy/http_parser.h"
 #include "proxy/request_id.h"
+#include "proxy/retry.h"
 #include "proxy/tunnel.h"
 #include "proxy/upstream_pool.h"
 #include "sched/flow.h"
@@ -37,9 +38,29 @@ enum class Afterwards : uint8_t {
   kReset,  // The answer was cut short and nothing but a reset can tell.
 };
 
+class Exchange;
+
+// The second request of an exchange, while it has one.
+class Hedge final : public UpstreamConnection::User {
+ public:
+  explicit Hedge(Exchange& owner) : exchange(owner) {}
+  std::string_view preamble(std::span<char> room) override;
+  void on_connected(int32_t result) override;
+  void on_response_bytes() override;
+  void on_response_end(int32_t result) override;
+
+  Exchange& exchange;
+  sched::Server* server = nullptr;  // Bound, as Exchange::server_ is.
+  UpstreamConnection* connection = nullptr;
+  bool kept = false;  // The connection had been used before.
+  bool sent = false;
+  Instant connected = kNever;
+};
+
 class Exchange final : public UpstreamConnection::User,
                        public BodyRelay::Owner,
-                       public Tunnel::Owner {
+                       public Tunnel::Owner,
+                       public QueuedRequest {
  public:
   Exchange(Context& context, Session& session);
   virtual ~Exchange();
@@ -64,7 +85,8 @@ class Exchange final : public UpstreamConnection::User,
   bool request_complete() const { return request_half_ == Half::kDone; }
 
  private:
-  enum class Phase : uint8_t { kRouting, kConnecting, kForwarding, kEnding };
+  friend class Hedge;
+  enum class Phase : uint8_t { kRouting, kWaiting, kConnecting, kForwarding, kEnding };
   enum class Half : uint8_t { kOpen, kBody, kDone, kFailed };
 
   // UpstreamConnection::User
@@ -81,6 +103,11 @@ class Exchange final : public UpstreamConnection::User,
   void on_tunnel_progress() override;
   void on_tunnel_end() override;
   void on_tunnel_joined() override;
+
+  // QueuedRequest
+  sched::Server* find_server() override;
+  void on_turn(sched::Server& server) override;
+  void on_shed(sched::Server& server) override;
 
   // (b), (c): exchange_route.cpp
   void remember(const RequestHead& head, uint32_t offset);
@@ -105,9 +132,16 @@ class Exchange final : public UpstreamConnection::User,
   bool write_own_answer(LocalResponse& response, ActionValues& values);
 
   // (d), (e): exchange_request.cpp
+  void use_pool(const Pool& pool);
   void try_server(const RequestHead* head);
+  bool attempt(const RequestHead* head);
+  UpstreamConnection* take_kept(const sched::Server& server, UpstreamConnection::User& user,
+                                bool probe);
+  UpstreamConnection* connect(const sched::Server& server, UpstreamConnection::User& user,
+                              Reason& failure);
   void note_assignment();
-  void exclude_server();
+  void note_server();
+  std::string_view write_request(const RequestHead* head);
   void send_request(const RequestHead* head);
   void write_head(HeadBuffer& out, const RequestHead& head, const Pool& pool,
                   const sched::Server& server, std::string_view upgrade = {});
@@ -115,9 +149,33 @@ class Exchange final : public UpstreamConnection::User,
   void relay_request(std::string_view head, size_t sent);
   void request_done();
   void on_request_relay_end();
+
+  // The servers tried, and the queue for them: exchange_server.cpp
+  bool attempts_left() const;
+  void wait_for_server();
+  void leave_queue();
   void server_failed(Reason reason);
+  bool discard_answer(const ResponseHead& head);
+  bool hold_back(const ResponseHead& head) const;
+  void start_over();
+  Attempt describe_attempt() const;
+  bool within_budget();
+  void judge(sched::Verdict verdict, std::string_view why = {});
+  void judge_answer(uint16_t status);
+  void end_pending();
+  void exclude_server();
   void drop_connection();
   void give_up_server();
+
+  // A second request: exchange_hedge.cpp
+  void arm_hedge();
+  void on_hedge_due();
+  void on_hedge_connected(int32_t result);
+  void send_hedge();
+  void on_hedge_answer();
+  void on_hedge_failed(Reason reason);
+  void end_hedge(sched::Verdict verdict);
+  void adopt_hedge();
 
   // (f), (g): exchange_response.cpp
   void read_response_head();
@@ -129,7 +187,7 @@ class Exchange final : public UpstreamConnection::User,
   void response_done();
 
   // (h): exchange.cpp
-  void enter(Phase next);
+  void enter(Phase target);
   void fail(Reason reason);
   void finish(Reason reason);
   void join();
@@ -182,6 +240,7 @@ class Exchange final : public UpstreamConnection::User,
   RequestId id_{};                           // With actions.
   const Pool* pool_ = nullptr;
   sched::Flow flow_;
+  LocalPool* local_ = nullptr;  // Of pool_.
 
   // The server.
   static constexpr uint32_t kAttemptsMax = 8;
@@ -192,11 +251,18 @@ class Exchange final : public UpstreamConnection::User,
   std::array<const sched::Server*, kAttemptsMax> excluded_{};
   uint32_t excluded_count_ = 0;
   uint32_t attempts_ = 0;
-  bool fresh_only_ = false;  // The retry of a request that failed on a kept connection.
+  bool fresh_only_ = false;       // The retry of a request that failed on a kept connection.
+  bool retried_ = false;          // Counts against the pool's retry budget.
+  bool judged_ = false;           // The server's set knows how this attempt ended.
+  bool pending_ = false;          // Counts as a connection being established to the server.
+  bool counts_as_retry_ = false;  // The same, as a request that others have failed.
   bool reused_ = false;
   bool replayable_ = false;    // The whole request is still in the session's input.
   bool request_sent_ = false;  // Bytes of it have gone to the server tried last.
   bool interim_ = false;       // The response relay carries a 1xx answer.
+
+  Hedge hedge_{*this};
+  Timer hedge_timer_;  // Until it is due.
 
   // The answer.
   HeadScanner response_scanner_{false};

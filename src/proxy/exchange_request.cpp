@@ -1,37 +1,14 @@
 // The second part of an exchange: a server, a connection to it, and the request on its way; again
 // with another server or connection where that is safe.
 #include <algorithm>
-#include <cerrno>
 
 #include "io/proxy_protocol.h"
 #include "proxy/action_values.h"
 #include "proxy/exchange.h"
-#include "proxy/hop_headers.h"
 #include "proxy/session.h"
 
 namespace shunt::proxy {
 namespace {
-
-Reason reason_of_connect(int result) {
-  switch (-result) {
-    case ECONNREFUSED:
-    case ENOENT:  // A unix socket that is not there.
-      return Reason::kConnectRefused;
-    case ETIMEDOUT:
-      return Reason::kConnectTimeout;
-    case EPROTO:
-    case ECONNABORTED:
-      return Reason::kServerTls;
-    case EMFILE:
-    case ENFILE:
-      return Reason::kNoDescriptor;
-    case ENOBUFS:
-    case ENOMEM:
-      return Reason::kNoMemory;
-    default:
-      return Reason::kConnectFailed;
-  }
-}
 
 // What Host says when it names the server itself.
 std::string host_of(const SocketAddress& address) {
@@ -40,71 +17,95 @@ std::string host_of(const SocketAddress& address) {
 
 }  // namespace
 
+void Exchange::use_pool(const Pool& pool) {
+  pool_ = &pool;
+  local_ = generation_.pools[static_cast<size_t>(&pool - generation_.snapshot->pools.data())];
+  local_->begin_request();
+}
+
 // `head` is the request if the scratch still holds it, else null.
 void Exchange::try_server(const RequestHead* head) {
-  const uint32_t attempts_max = std::min(retries() + 1, kAttemptsMax);
-  while (attempts_ < attempts_max + (fresh_only_ ? 1 : 0)) {
-    flow_.excluded = {excluded_.data(), excluded_count_};
-    server_ = pool_->servers->schedule(flow_, sched::Counted::kActive);
-    if (server_ == nullptr) break;
-    if (attempts_++ > 0) context_.metrics.retries.add();
-    // What cannot be sent a second time must not meet a connection that the server has just closed.
-    const bool probe = !is_idempotent(method_) || !replayable_;
-    // A connection with a PROXY header is its client's.
-    if (!fresh_only_ && pool_config().send_proxy == 0) {
-      connection_ = context_.upstreams->take(*server_, idle_limits(pool_config()), probe, *this,
-                                             pool_->tls_of(*server_));
-      if (connection_ != nullptr) {
-        note_assignment();
-        connected_ = assigned_;
-        reused_ = true;
-        return send_request(head);
-      }
+  while (attempts_left()) {
+    // Whoever waits already comes first.
+    if (attempts_ == 0 && local_->has_waiters()) return wait_for_server();
+    server_ = find_server();
+    if (server_ == nullptr) {
+      if (pool_->servers->saturated(flow_)) return wait_for_server();
+      break;
     }
-    int error = 0;
-    connection_ = context_.upstreams->connect(*server_, *this, error, pool_->tls_of(*server_));
-    note_assignment();
-    reused_ = false;
-    if (connection_ != nullptr) {
-      enter(Phase::kConnecting);
-      return set_deadline(connect_timeout(), Reason::kConnectTimeout);
-    }
-    last_failure_ = reason_of_connect(error);
-    exclude_server();
+    if (attempt(head)) return;
     if (last_failure_ == Reason::kNoDescriptor || last_failure_ == Reason::kNoMemory) break;
   }
   fail(last_failure_);
+}
+
+// With the server bound. False: it cannot even be connected to, and is left out from now on.
+bool Exchange::attempt(const RequestHead* head) {
+  judged_ = false;
+  if (attempts_++ > 0) {
+    context_.metrics.retries.add();
+    counts_as_retry_ = true;
+    server_->retries.fetch_add(1, std::memory_order_relaxed);
+  }
+  // What cannot be sent a second time must not meet a connection that the server has just closed.
+  const bool probe = !is_idempotent(method_) || !replayable_;
+  if (!fresh_only_) connection_ = take_kept(*server_, *this, probe);
+  if (connection_ != nullptr) {
+    note_assignment();
+    connected_ = assigned_;
+    reused_ = true;
+    arm_hedge();
+    send_request(head);
+    return true;
+  }
+  Reason failure = Reason::kDone;
+  connection_ = connect(*server_, *this, failure);
+  note_assignment();
+  reused_ = false;
+  if (connection_ != nullptr) {
+    enter(Phase::kConnecting);
+    pending_ = true;
+    server_->pending.fetch_add(1, std::memory_order_relaxed);
+    set_deadline(connect_timeout(), Reason::kConnectTimeout);
+    arm_hedge();
+    return true;
+  }
+  last_failure_ = failure;
+  if (is_server_failure(failure)) judge(sched::Verdict::kFailure, info(failure).name);
+  exclude_server();
+  return false;
+}
+
+// Null also if the pool keeps none that this request may use.
+UpstreamConnection* Exchange::take_kept(const sched::Server& server, UpstreamConnection::User& user,
+                                        bool probe) {
+  if (pool_config().send_proxy != 0) return nullptr;  // One with a PROXY header is its client's.
+  return context_.upstreams->take(server, idle_limits(pool_config()), probe, user,
+                                  pool_->tls_of(server));
+}
+
+// Null: `failure` says why.
+UpstreamConnection* Exchange::connect(const sched::Server& server, UpstreamConnection::User& user,
+                                      Reason& failure) {
+  int error = 0;
+  UpstreamConnection* connection =
+      context_.upstreams->connect(server, user, error, pool_->tls_of(server));
+  if (connection == nullptr) failure = reason_of_connect(error);
+  return connection;
 }
 
 // The log names the server tried last; by then it may have been removed.
 void Exchange::note_assignment() {
   assigned_ = context_.io.now();
   connected_ = kNever;
+  note_server();
+}
+
+void Exchange::note_server() {
   if (!context_.log.enabled()) return;
   const std::string& name = server_->spec.name;
   server_name_size_ = static_cast<uint8_t>(std::min(name.size(), sizeof(server_name_)));
   std::copy_n(name.data(), server_name_size_, server_name_);
-}
-
-void Exchange::exclude_server() {
-  if (excluded_count_ < kAttemptsMax) excluded_[excluded_count_++] = server_;
-  give_up_server();
-}
-
-// No more of the server's answer is wanted. Relays may still have operations on its descriptor,
-// which are waited for.
-void Exchange::drop_connection() {
-  if (connection_ == nullptr) return;
-  UpstreamConnection& connection = *std::exchange(connection_, nullptr);
-  if (!relays_busy()) return context_.upstreams->close(connection);
-  SHUNT_ASSERT(dropped_ == nullptr);
-  context_.upstreams->close_held(connection);
-  dropped_ = &connection;
-}
-
-void Exchange::give_up_server() {
-  if (server_ == nullptr) return;
-  pool_->servers->unbind(*std::exchange(server_, nullptr), sched::Counted::kActive);
 }
 
 std::string_view Exchange::preamble(std::span<char> room) {
@@ -124,6 +125,7 @@ void Exchange::on_connected(int32_t result) {
     return server_failed(reason);
   }
   connected_ = context_.io.now();
+  end_pending();
   send_request(nullptr);
 }
 
@@ -145,8 +147,9 @@ RequestForwarding Exchange::forwarding(const config::Pool& pool,
   return how;
 }
 
-void Exchange::send_request(const RequestHead* head) {
-  enter(Phase::kForwarding);
+// Into the scratch for heads, for the server that is bound. `head` as in try_server(). Empty: what
+// the rule makes of it does not fit.
+std::string_view Exchange::write_request(const RequestHead* head) {
   RequestHead& scratch = context_.request_head;
   if (head == nullptr) {
     parse_again(scratch);
@@ -154,14 +157,19 @@ void Exchange::send_request(const RequestHead* head) {
     const bool rewritten = rewrite_request(scratch);
     SHUNT_ASSERT(rewritten);
   }
-  upgrade_ = upgrade_wanted(scratch, pool_config().upgrade);
   HeadBuffer out(head_memory());
   write_head(out, scratch, *pool_, *server_, upgrade_);
   if (out.overflowed()) {
     SHUNT_ASSERT(actions_ != nullptr);
-    return fail(Reason::kRewriteTooLarge);
+    return {};
   }
-  const std::string_view text = out.view();
+  return out.view();
+}
+
+void Exchange::send_request(const RequestHead* head) {
+  enter(Phase::kForwarding);
+  const std::string_view text = write_request(head);
+  if (text.empty()) return fail(Reason::kRewriteTooLarge);
   if (!replayable_) return relay_request(text, 0);
 
   // The common case: the whole request is here and leaves in one write; it stays here too, for a
@@ -247,33 +255,6 @@ void Exchange::request_done() {
   // What a client that may change the protocol sends next is for the tunnel, if there will be one.
   if (session_.input().size() == used && upgrade_.empty()) session_.watch_client();
   if (response_half_ == Half::kOpen) set_deadline(response_timeout(), Reason::kResponseTimeout);
-}
-
-// The server tried last has not answered: another connection or server, if the request can be sent
-// again safely.
-void Exchange::server_failed(Reason reason) {
-  drop_connection();
-  last_failure_ = reason;
-  if (phase_ == Phase::kConnecting) {
-    // Nothing was sent; the one that refused is left out of the next choice.
-    exclude_server();
-    enter(Phase::kRouting);
-    return try_server(nullptr);
-  }
-  // A kept connection may have been closed by the server just when it was used again: that says
-  // nothing about the server, so the request gets a fresh connection, once (RFC 9110 §9.2.2, RFC
-  // 9112 §9.3.1).
-  const bool safe = replayable_ && (!request_sent_ || is_idempotent(method_));
-  const bool answered = first_byte_ != kNever;
-  if (reused_ && safe && !answered && !fresh_only_) {
-    give_up_server();
-    fresh_only_ = true;
-    request_half_ = Half::kOpen;
-    response_scanner_ = HeadScanner(false);
-    enter(Phase::kRouting);
-    return try_server(nullptr);
-  }
-  fail(reason);
 }
 
 }  // namespace shunt::proxy

@@ -18,7 +18,11 @@ constexpr HeadLimits kResponseLimits{8 * 1024, 64 * 1024, kFieldsMax};
 void Exchange::on_response_bytes() {
   SHUNT_ASSERT(phase_ == Phase::kForwarding);
   SHUNT_ASSERT(response_half_ == Half::kOpen);
-  if (first_byte_ == kNever) first_byte_ = context_.io.now();
+  if (first_byte_ == kNever) {
+    first_byte_ = context_.io.now();
+    end_hedge(sched::Verdict::kNone);
+    if (pool_config().hedge.percentile > 0) local_->latency().add(first_byte_ - assigned_);
+  }
   read_response_head();
 }
 
@@ -39,7 +43,7 @@ void Exchange::read_response_head() {
         return connection_->receive();
       case Scan::kReject:
         detail_ = response_scanner_.reject().why;
-        return fail(Reason::kServerBadResponse);
+        return server_failed(Reason::kServerBadResponse);
       case Scan::kComplete:
         break;
     }
@@ -48,10 +52,15 @@ void Exchange::read_response_head() {
                                          kResponseLimits, method_, head, upgrade_);
     if (rejected) {
       detail_ = rejected->why;
-      return fail(Reason::kServerBadResponse);
+      return server_failed(Reason::kServerBadResponse);
     }
     response_scanner_ = HeadScanner(false);
-    if (head.status >= 200) return send_response(head);
+    if (head.status >= 200) {
+      if (discard_answer(head)) return;
+      if (!hold_back(head)) return send_response(head);
+      set_deadline(server_timeout(), Reason::kServerTimeout);
+      return connection_->receive();
+    }
     if (head.status == 101) return switch_protocols(head);
     if (!pass_on_interim(head)) return;
   }
@@ -183,6 +192,7 @@ void Exchange::switch_protocols(const ResponseHead& head) {
   connection_->input().consume(head.size);
   if (std::exchange(replayable_, false)) session_.input().consume(head_offset_ + head_size_);
   response_half_ = Half::kBody;
+  judge(sched::Verdict::kSuccess);
   head_sent_ = true;
   tunnel_ =
       std::make_unique<Tunnel>(context_, *this, Tunnel::Side{session_.stream(), session_.input()},
@@ -193,6 +203,7 @@ void Exchange::switch_protocols(const ResponseHead& head) {
 
 void Exchange::response_done() {
   response_half_ = Half::kDone;
+  judge_answer(status_);
   server_clean_ = connection_ != nullptr && server_keep_alive_ && request_half_ == Half::kDone &&
                   connection_->input().empty() && !response_relay_.has_excess();
   finish(reason_);

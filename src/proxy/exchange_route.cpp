@@ -7,12 +7,19 @@
 #include "proxy/error_page.h"
 #include "proxy/exchange.h"
 #include "proxy/flow_of.h"
+#include "proxy/hop_headers.h"
 #include "proxy/refused_head.h"
 #include "proxy/session.h"
 #include "rules/path.h"
 #include "rules/text.h"
 
 namespace shunt::proxy {
+namespace {
+
+// What those are told for whom no server had room in time, in seconds.
+constexpr uint32_t kRetryAfter = 1;
+
+}  // namespace
 
 void Exchange::begin(const RequestHead& head, uint32_t offset) {
   context_.metrics.requests.add();
@@ -108,7 +115,8 @@ void Exchange::route(const RequestHead& head) {
   if (rule_->local()) return respond(head);
   constexpr auto kDestination = config::LocalityKey::Kind::kDestination;
   if (rule_->split_key.kind == kDestination) view.destination = session_.destination().ip();
-  pool_ = &choose_pool(view);
+  use_pool(choose_pool(view));
+  upgrade_ = upgrade_wanted(head, pool_config().upgrade);
   if (!rewrite_request(head)) return;
   if (rule_->mirror != config::kNone) mirror_request(head, view);
   if (pool_->key.kind == kDestination && pool_->key_needed)
@@ -148,6 +156,9 @@ void Exchange::respond_with_error(uint16_t status, Reason reason, std::string_vi
   LocalResponse response;
   response.status = status;
   response.body = page.view();
+  const bool busy = reason == Reason::kQueueFull || reason == Reason::kQueueTimeout ||
+                    reason == Reason::kQueueShed;
+  if (busy) response.retry_after_s = kRetryAfter;
   respond_local(response, reason);
 }
 

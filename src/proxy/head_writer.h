@@ -116,7 +116,8 @@ struct LocalResponse {
   std::string_view content_type = "text/plain; charset=utf-8";
   std::string_view body;
   std::string_view location;
-  std::string_view date;  // Empty: none.
+  std::string_view date;       // Empty: none.
+  uint32_t retry_after_s = 0;  // Retry-After (RFC 9110 §10.2.3); 0: none.
   bool keep_alive = true;
   bool head_only = false;
   Version client_version = Version::kHttp11;

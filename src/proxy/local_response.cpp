@@ -104,6 +104,11 @@ void write_local_response(HeadBuffer& out, const LocalResponse& response) {
   if (!response.location.empty() && !response.fields.drops("Location"))
     append_location(out, response.location);
   append_edits(out, response.fields);
+  if (response.retry_after_s != 0) {
+    out.append("Retry-After: ");
+    out.append_number(response.retry_after_s);
+    out.append("\r\n");
+  }
   if (!bodyless) {
     if (!response.body.empty() && !response.fields.drops("Content-Type"))
       out.append_field("Content-Type", response.content_type);

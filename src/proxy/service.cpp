@@ -50,8 +50,12 @@ struct Waiting {
 
 class ServiceImpl final : public Service, public SessionOwner, public Spread::Receiver {
  public:
-  ServiceImpl(io::Io& io, Metrics& metrics, AccessLog& log, const ServiceLimits& limits)
-      : limits_(limits), context_(io, metrics, log), upstreams_(context_, limits.connections_max) {
+  ServiceImpl(io::Io& io, Metrics& metrics, AccessLog& log, const ServiceLimits& limits,
+              Wakeup* wakeup)
+      : limits_(limits),
+        context_(io, metrics, log),
+        upstreams_(context_, limits.connections_max),
+        pools_(io, wakeup) {
     context_.upstreams = &upstreams_;
     context_.mirrors = &mirrors_;
     bind<&ServiceImpl::resume_accepting>(pause_, *this);
@@ -67,6 +71,7 @@ class ServiceImpl final : public Service, public SessionOwner, public Spread::Re
   void add_listener(io::Fd fd, uint32_t listener) override;
   void remove_listener(io::Fd fd) override;
   bool accepting(io::Fd fd) const override;
+  void on_wake() override;
   void drain() override;
   void stop() override;
   bool idle() const override;
@@ -99,6 +104,7 @@ class ServiceImpl final : public Service, public SessionOwner, public Spread::Re
   // Nor has another worker room.
   bool all_full() const { return full() && (limits_.spread == nullptr || limits_.spread->full()); }
   void drop_unused_generations();
+  void drop_unused_pools();
 
   const ServiceLimits limits_;
   Context context_;
@@ -118,6 +124,7 @@ class ServiceImpl final : public Service, public SessionOwner, public Spread::Re
   Timer pause_;
   std::vector<std::unique_ptr<ListenerState>> listeners_;
   std::vector<std::unique_ptr<Acceptor>> acceptors_;
+  LocalPools pools_;
   std::vector<std::unique_ptr<Generation>> generations_;  // The last is in use.
 };
 
@@ -126,6 +133,8 @@ class ServiceImpl final : public Service, public SessionOwner, public Spread::Re
 void ServiceImpl::use(std::shared_ptr<const Snapshot> snapshot) {
   auto generation = std::make_unique<Generation>();
   generation->snapshot = std::move(snapshot);
+  for (const Pool& pool : generation->snapshot->pools)
+    generation->pools.push_back(&pools_.of(pool.state));
   context_.generation = generation.get();
   generations_.push_back(std::move(generation));
   const config::Config& config = context_.generation->snapshot->config;
@@ -139,6 +148,20 @@ void ServiceImpl::use(std::shared_ptr<const Snapshot> snapshot) {
   if (limits_.spread != nullptr)
     limits_.spread->use_generation(limits_.worker, context_.generation->snapshot->generation);
   drop_unused_generations();
+  drop_unused_pools();
+}
+
+// On reload only: an exchange that ends still looks at its pool.
+void ServiceImpl::drop_unused_pools() {
+  pools_.keep([this](const LocalPool& pool) {
+    return std::ranges::any_of(generations_, [&pool](const auto& generation) {
+      return std::ranges::find(generation->pools, &pool) != generation->pools.end();
+    });
+  });
+}
+
+void ServiceImpl::on_wake() {
+  pools_.on_wake();
 }
 
 // Contexts are made of files that prepare() has tried out: only memory can be short.
@@ -346,6 +369,7 @@ void ServiceImpl::drain() {
 
 void ServiceImpl::stop() {
   stopped_ = true;
+  pools_.stop();
   for (const Waiting& each : std::exchange(waiting_, {})) {
     context_.io.close(each.fd);
     count_end();
@@ -363,8 +387,8 @@ bool ServiceImpl::idle() const {
 }  // namespace
 
 std::unique_ptr<Service> Service::create(io::Io& io, Metrics& metrics, AccessLog& log,
-                                         const ServiceLimits& limits) {
-  return std::make_unique<ServiceImpl>(io, metrics, log, limits);
+                                         const ServiceLimits& limits, Wakeup* wakeup) {
+  return std::make_unique<ServiceImpl>(io, metrics, log, limits, wakeup);
 }
 
 }  // namespace shunt::proxy

@@ -14,6 +14,7 @@
 namespace shunt::proxy {
 
 class Spread;
+class Wakeup;
 
 // Pipes with body bytes in them that one worker has at a time; bodies beyond that are copied.
 inline constexpr uint32_t kPipesMax = 64;
@@ -27,9 +28,10 @@ struct ServiceLimits {
 
 class Service {
  public:
-  // All references must outlive the service.
+  // All references must outlive the service. `wakeup` rings for on_wake(); not needed with one
+  // worker.
   static std::unique_ptr<Service> create(io::Io& io, Metrics& metrics, AccessLog& log,
-                                         const ServiceLimits& limits);
+                                         const ServiceLimits& limits, Wakeup* wakeup = nullptr);
   virtual ~Service() = default;  // Requires idle().
 
   // Requests that begin from now on use `snapshot`. Listener indexes of connections follow the
@@ -42,6 +44,9 @@ class Service {
   virtual void add_listener(io::Fd fd, uint32_t listener) = 0;
   virtual void remove_listener(io::Fd fd) = 0;
   virtual bool accepting(io::Fd fd) const = 0;
+
+  // Another worker has found a server with room for a request that waits here.
+  virtual void on_wake() = 0;
 
   // No new connections; idle ones are closed, answers in flight get `Connection: close` where their
   // head is not out yet.

@@ -9,6 +9,7 @@
 #include "core/config.h"
 #include "io/tls_files.h"
 #include "io/tls_tickets.h"
+#include "proxy/pool_state.h"
 #include "rules/actions.h"
 #include "rules/rule_set.h"
 #include "sched/server_set.h"
@@ -25,6 +26,7 @@ struct Pool {
   bool key_is_source = false;  // sh and mh hash the client's address and port, as the kernel does.
   // Parallel to config->servers, null for plain ones; empty if all are. Into Snapshot::server_tls.
   std::vector<const io::TlsClientFiles*> tls = {};
+  std::shared_ptr<PoolState> state = {};  // Never null; shared as the servers are.
 
   // Of one of the pool's servers; null: plain.
   const io::TlsClientFiles* tls_of(const sched::Server& server) const;

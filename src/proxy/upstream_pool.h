@@ -55,6 +55,12 @@ class UpstreamConnection : public ListNode<>, public ListNode<ByUse> {
   Input& input() { return input_; }
   bool reused() const { return uses_ > 1; }
 
+  // Changes hands between the users of one exchange.
+  void lend(User& user) {
+    SHUNT_ASSERT(user_ != nullptr);
+    user_ = &user;
+  }
+
   // Waits for more bytes; requires that none are being waited for.
   void receive();
   bool receiving() const { return receive_.submitted || more_.submitted; }

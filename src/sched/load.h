@@ -38,7 +38,7 @@ Server* least_loaded(const ServerList& servers, const Flow& flow, Load load) {
   for (Server* server : servers) {
     if (!eligible(*server, flow)) continue;
     const int64_t server_load = load(*server);
-    if (least == nullptr || least_load * server->spec.weight > server_load * least->spec.weight) {
+    if (least == nullptr || least_load * server->weight > server_load * least->weight) {
       least = server;
       least_load = server_load;
     }
@@ -46,12 +46,18 @@ Server* least_loaded(const ServerList& servers, const Flow& flow, Load load) {
   return least;
 }
 
+// More active connections than its weight says.
+inline bool over_weight(const Server& server) {
+  return active_count(server) * server.scale > server.weight;
+}
+
 // Of lblc and lblcr: more active connections than weight, while another server has less than half
 // its weight.
 inline bool should_spread(const Server& server, const ServerList& servers) {
-  if (active_count(server) <= server.spec.weight) return false;
-  return std::ranges::any_of(
-      servers, [](const Server* other) { return 2 * active_count(*other) < other->spec.weight; });
+  if (!over_weight(server)) return false;
+  return std::ranges::any_of(servers, [](const Server* other) {
+    return 2 * active_count(*other) * other->scale < other->weight;
+  });
 }
 
 }  // namespace shunt::sched

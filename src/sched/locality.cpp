@@ -32,7 +32,7 @@ class Locality final : public Scheduler {
  private:
   // The overload flag is not asked, as in the kernel: a server over its threshold keeps its keys.
   static bool keeps(const Server& server, const ServerList& servers, const Flow& flow) {
-    return server.available && server.spec.weight > 0 && !excluded(server, flow) &&
+    return server.available && server.weight > 0 && !barred(server) && !excluded(server, flow) &&
            !should_spread(server, servers);
   }
 

@@ -56,7 +56,7 @@ class LocalityReplicated final : public Scheduler {
     for (Server* server : set.servers) {
       if (!server->available || !eligible(*server, flow)) continue;
       if (least == nullptr ||
-          overhead(*least) * server->spec.weight > overhead(*server) * least->spec.weight) {
+          overhead(*least) * server->weight > overhead(*server) * least->weight) {
         least = server;
       }
     }
@@ -67,9 +67,8 @@ class LocalityReplicated final : public Scheduler {
   static Server* most_member(const ReplicaSet& set) {
     Server* most = nullptr;
     for (Server* server : set.servers) {
-      if (server->spec.weight == 0) continue;
-      if (most == nullptr ||
-          overhead(*most) * server->spec.weight < overhead(*server) * most->spec.weight) {
+      if (server->weight == 0) continue;
+      if (most == nullptr || overhead(*most) * server->weight < overhead(*server) * most->weight) {
         most = server;
       }
     }

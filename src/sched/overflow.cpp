@@ -11,7 +11,7 @@ class Overflow final : public Scheduler {
   Server* schedule(const ServerList& servers, const Flow& flow) override {
     Server* heaviest = nullptr;
     for (Server* server : servers) {
-      if (!eligible(*server, flow) || active_count(*server) > server->spec.weight) continue;
+      if (!eligible(*server, flow) || over_weight(*server)) continue;
       if (heaviest == nullptr || server->spec.weight > heaviest->spec.weight) heaviest = server;
     }
     return heaviest;

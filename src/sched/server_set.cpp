@@ -5,25 +5,24 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <limits>
 #include <map>
 #include <mutex>
 #include <random>
 
 #include "core/assert.h"
 #include "core/hash.h"
+#include "sched/circuits.h"
+#include "sched/effective_weight.h"
 #include "sched/load.h"
 #include "sched/registry.h"
+#include "sched/thresholds.h"
 
 namespace shunt::sched {
 namespace {
 
-constexpr auto kRelaxed =
-    std::memory_order_relaxed;  // The lock orders the writes; readers want any recent value.
-
 uint64_t next_server_id() {
   static std::atomic<uint64_t> last{0};
-  return last.fetch_add(1, kRelaxed) + 1;
+  return last.fetch_add(1, std::memory_order_relaxed) + 1;
 }
 
 uint64_t random_seed() {
@@ -31,59 +30,16 @@ uint64_t random_seed() {
   return uint64_t{device()} << 32 | device();
 }
 
-std::atomic<uint32_t>& counter(Server& server, Counted as) {
-  return as == Counted::kActive ? server.active : server.inactive;
-}
-
-void increase(std::atomic<uint32_t>& count) {
-  count.store(count.load(kRelaxed) + 1, kRelaxed);
-}
-
-void decrease(std::atomic<uint32_t>& count) {
-  const uint32_t before = count.load(kRelaxed);
-  SHUNT_ASSERT(before > 0);
-  count.store(before - 1, kRelaxed);
-}
-
 // The scheduler's choice. Where it has no second one (a hash without fallback) and the server it
-// chose has just refused, the least loaded of the others serves: a refused connection must not fail
-// while another server could take it. IPVS never asks twice, so without exclusions this is its
-// decision to the letter.
+// chose has just refused, is full or its circuit open, the least loaded of the others serves: a
+// request must not fail while another server could take it. IPVS never asks twice and knows neither
+// capacities nor circuits, so without them this is its decision to the letter.
 Server* decide(Scheduler& scheduler, const ServerList& list, const Flow& flow) {
   Server* server = scheduler.schedule(list, flow);
-  if (server != nullptr || flow.excluded.empty()) return server;
-  return least_loaded(list, flow, overhead);
-}
-
-// The count below which an overload ends.
-int64_t clearing_level(const ServerSpec& spec) {
-  return spec.lower != 0 ? spec.lower : spec.upper - spec.upper / 4;
-}
-
-// Between the two thresholds the flag stays what it was.
-void set_thresholds(Server& server, uint32_t upper, uint32_t lower) {
-  if (server.spec.upper == upper && server.spec.lower == lower) return;
-  server.spec.upper = upper;
-  server.spec.lower = lower;
-  const int64_t count = connection_count(server);
-  if (upper == 0 || count < clearing_level(server.spec)) {
-    server.overload = false;
-  } else if (count >= upper) {
-    server.overload = true;
-  }
-}
-
-Result<void> check_limits(std::string_view name, int32_t weight, uint32_t upper, uint32_t lower) {
-  if (weight < 0) return fail(fmt::format("server {}: weight {} is less than 0", name, weight));
-  if (upper > uint32_t{std::numeric_limits<int32_t>::max()}) {
-    return fail(fmt::format("server {}: upper threshold {} is greater than {}", name, upper,
-                            std::numeric_limits<int32_t>::max()));
-  }
-  if (lower > upper) {
-    return fail(fmt::format("server {}: lower threshold {} is above the upper one, {}", name, lower,
-                            upper));
-  }
-  return {};
+  if (server != nullptr) return server;
+  const bool beyond_ipvs = !flow.excluded.empty() ||
+                           std::ranges::any_of(list, [](Server* each) { return barred(*each); });
+  return beyond_ipvs ? least_loaded(list, flow, overhead) : nullptr;
 }
 
 class LockedServerSet final : public ServerSet {
@@ -108,15 +64,22 @@ class LockedServerSet final : public ServerSet {
   void move(Server& server, Counted from, Counted to) override;
   void unbind(Server& server, Counted as) override;
 
+  void set_circuit_rules(const CircuitRules& rules) override;
+  bool saturated(const Flow& flow) const override;
+
   std::vector<const Server*> preview(const Flow& flow) const override;
   std::vector<Server*> servers() const override;
 
  private:
+  Judged judge_slow(Server& server, Verdict verdict, Instant now) override;
+
   // All of these require the lock.
   Server* listed(std::string_view name) const;
-  Server& list(const ServerSpec& spec);
+  Server& list(const ServerSpec& spec, bool slowly);
   void unlist(Server& server);
-  void set_spec(Server& server, int32_t weight, uint32_t upper, uint32_t lower);
+  void set_weight(Server& server, int32_t weight);
+  void set_spec(Server& server, const ServerSpec& spec);
+  void refresh(Instant now);
   void replace_scheduler(std::string_view name, const std::vector<std::string>& flags,
                          std::unique_ptr<Scheduler> scheduler);
   Server& revive_or_create(const ServerSpec& spec);
@@ -135,6 +98,8 @@ class LockedServerSet final : public ServerSet {
   ServerList list_;
   std::vector<std::unique_ptr<Server>>
       owned_;  // The listed, and the removed that are still referred to.
+  Circuits circuits_;
+  Instant next_refresh_ = kNever;  // Circuits and slow starts change with time.
 };
 
 Result<Server*> LockedServerSet::add(const ServerSpec& spec) {
@@ -142,7 +107,7 @@ Result<Server*> LockedServerSet::add(const ServerSpec& spec) {
   const std::lock_guard guard(lock_);
   if (listed(spec.name) != nullptr)
     return fail(fmt::format("server {} is already there", spec.name));
-  Server& server = list(spec);
+  Server& server = list(spec, !list_.empty());
   collect_removed();
   return &server;
 }
@@ -153,10 +118,19 @@ Server* LockedServerSet::listed(std::string_view name) const {
   return found == list_.end() ? nullptr : *found;
 }
 
-Server& LockedServerSet::list(const ServerSpec& spec) {
+// `slowly`: with its slow start, if it has one. Where all are new, none has to be spared.
+Server& LockedServerSet::list(const ServerSpec& spec, bool slowly) {
   Server& server = revive_or_create(spec);
-  server.spec.weight = spec.weight;
-  server.last_weight = spec.weight;
+  server.spec.capacity = spec.capacity;
+  server.spec.slow_start = spec.slow_start;
+  server.spec.breaker = spec.breaker;
+  server.scale = list_.empty() ? 1 : list_.front()->scale;
+  server.slow_start = SlowStart::kOver;
+  server.slow_start_steps = kSlowStartSteps;
+  if (slowly && spec.weight > 0) start_slowly(server);
+  if (server.slow_start == SlowStart::kBegins) next_refresh_ = Instant{};
+  server.last_weight = 0;
+  set_weight(server, spec.weight);
   server.available = true;
   set_thresholds(server, spec.upper, spec.lower);
   list_.insert(list_.begin(), &server);
@@ -188,14 +162,30 @@ Result<void> LockedServerSet::edit(Server& server, int32_t weight, uint32_t uppe
   SHUNT_TRY(check_limits(server.spec.name, weight, upper, lower));
   const std::lock_guard guard(lock_);
   if (!server.available) return fail(fmt::format("server {} has been removed", server.spec.name));
-  set_spec(server, weight, upper, lower);
+  ServerSpec spec = server.spec;
+  spec.weight = weight;
+  spec.upper = upper;
+  spec.lower = lower;
+  set_spec(server, spec);
   return {};
 }
 
-void LockedServerSet::set_spec(Server& server, int32_t weight, uint32_t upper, uint32_t lower) {
+// Does not tell the scheduler.
+void LockedServerSet::set_weight(Server& server, int32_t weight) {
   server.spec.weight = weight;
+  server.weight = weight * (server.scale == 1 ? 1 : server.slow_start_steps);
   if (weight != 0) server.last_weight = weight;
-  set_thresholds(server, upper, lower);
+}
+
+// In place. Capacity, slow start and breaker are no business of the scheduler.
+void LockedServerSet::set_spec(Server& server, const ServerSpec& spec) {
+  server.spec.capacity = spec.capacity;
+  server.spec.slow_start = spec.slow_start;
+  server.spec.breaker = spec.breaker;
+  if (server.spec.weight == 0 && spec.weight > 0) start_slowly(server);
+  if (server.slow_start != SlowStart::kOver) next_refresh_ = Instant{};
+  set_weight(server, spec.weight);
+  set_thresholds(server, spec.upper, spec.lower);
   scheduler_->edited(list_);
 }
 
@@ -247,6 +237,7 @@ Result<Reconciled> LockedServerSet::reconcile(std::span<const ServerSpec> specs,
 
   Reconciled done;
   const std::lock_guard guard(lock_);
+  const bool all_new = list_.empty();
   for (Server* server : ServerList(list_)) {
     const auto found = wanted.find(server->spec.name);
     if (found == wanted.end() || found->second->address != server->spec.address) {
@@ -256,15 +247,13 @@ Result<Reconciled> LockedServerSet::reconcile(std::span<const ServerSpec> specs,
     }
     const ServerSpec& now = *found->second;
     wanted.erase(found);
-    const ServerSpec& before = server->spec;
-    if (before.weight == now.weight && before.upper == now.upper && before.lower == now.lower)
-      continue;
-    set_spec(*server, now.weight, now.upper, now.lower);
+    if (server->spec == now) continue;
+    set_spec(*server, now);
     ++done.edited;
   }
   for (const ServerSpec& spec : specs) {
     if (!wanted.contains(spec.name)) continue;  // Kept.
-    list(spec);
+    list(spec, !all_new);
     ++done.added;
   }
   if (scheduler_name_ != registered_name(scheduler) || flags_ != flags) {
@@ -282,9 +271,40 @@ std::string_view LockedServerSet::scheduler_name() const {
 
 Server* LockedServerSet::schedule(const Flow& flow, Counted as) {
   const std::lock_guard guard(lock_);
-  Server* server = decide(*scheduler_, list_, flow);
-  if (server != nullptr) count_in(*server, as);
-  return server;
+  if (flow.now >= next_refresh_) refresh(flow.now);
+  for (;;) {
+    Server* server = decide(*scheduler_, list_, flow);
+    if (server == nullptr) return nullptr;
+    // One whose breaker opens is not eligible any more: the loop ends.
+    if (!circuits_.admit(*server, flow.now, next_refresh_)) continue;
+    count_in(*server, as);
+    return server;
+  }
+}
+
+void LockedServerSet::refresh(Instant now) {
+  next_refresh_ = kNever;
+  circuits_.refresh(list_, now, next_refresh_);
+  if (refresh_weights(list_, now, next_refresh_)) scheduler_->edited(list_);
+}
+
+void LockedServerSet::set_circuit_rules(const CircuitRules& rules) {
+  const std::lock_guard guard(lock_);
+  circuits_.set_rules(rules);
+}
+
+Judged LockedServerSet::judge_slow(Server& server, Verdict verdict, Instant now) {
+  const std::lock_guard guard(lock_);
+  return circuits_.judge(list_, server, verdict, now, next_refresh_);
+}
+
+bool LockedServerSet::saturated(const Flow& flow) const {
+  const std::lock_guard guard(lock_);
+  return std::ranges::any_of(list_, [&flow](const Server* server) {
+    const bool tried_out = server->circuit.state() == Circuit::State::kHalfOpen;
+    return (full(*server) || tried_out) && server->weight > 0 && !server->overload &&
+           server->circuit.state() != Circuit::State::kOpen && !excluded(*server, flow);
+  });
 }
 
 void LockedServerSet::bind(Server& server, Counted as) {

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "core/result.h"
+#include "sched/circuits.h"
 #include "sched/flow.h"
 #include "sched/server.h"
 
@@ -73,10 +74,26 @@ class ServerSet {
   // The connection is gone. May free a removed server.
   virtual void unbind(Server& server, Counted as) = 0;
 
+  // After schedule() has found none: whether a server would take `flow` if it had fewer
+  // connections, so that waiting may help.
+  virtual bool saturated(const Flow& flow) const = 0;
+
+  // When servers are left out for their failures; none are until this is called.
+  virtual void set_circuit_rules(const CircuitRules& rules) = 0;
+  // How a connection that was bound to `server` has ended, before its unbind(). Takes the lock only
+  // on failures and for servers that had some.
+  Judged judge(Server& server, Verdict verdict, Instant now) {
+    if (verdict != Verdict::kFailure && !server.suspect.load(std::memory_order_relaxed)) return {};
+    return judge_slow(server, verdict, now);
+  }
+
   // The order in which `flow` would try the servers if each refused; changes no state. For explain.
   virtual std::vector<const Server*> preview(const Flow& flow) const = 0;
   // The listed servers, front (newest) first. A copy; for reload, explain and statistics.
   virtual std::vector<Server*> servers() const = 0;
+
+ private:
+  virtual Judged judge_slow(Server& server, Verdict verdict, Instant now) = 0;
 };
 
 }  // namespace shunt::sched

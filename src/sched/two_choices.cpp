@@ -33,7 +33,7 @@ class TwoChoices final : public Scheduler {
   Server* schedule(const ServerList& servers, const Flow& flow) override {
     int64_t total = 0;
     for (const Server* server : servers) {
-      if (eligible(*server, flow)) total += server->spec.weight;
+      if (eligible(*server, flow)) total += server->weight;
     }
     if (total == 0) return nullptr;
     // From 0 to the sum inclusive, as in the kernel: the first eligible server has one chance more
@@ -43,7 +43,7 @@ class TwoChoices final : public Scheduler {
     Server* first = draw(servers, flow, ticket);
     Server* second = draw(servers, flow, other_ticket);
     const bool second_is_better =
-        overhead(*first) * second->spec.weight > overhead(*second) * first->spec.weight;
+        overhead(*first) * second->weight > overhead(*second) * first->weight;
     return second_is_better ? second : first;
   }
 
@@ -56,7 +56,7 @@ class TwoChoices final : public Scheduler {
     for (Server* server : servers) {
       if (!eligible(*server, flow)) continue;
       last = server;
-      ticket -= server->spec.weight;
+      ticket -= server->weight;
       if (ticket <= 0) break;
     }
     return last;

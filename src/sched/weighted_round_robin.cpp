@@ -58,7 +58,7 @@ class WeightedRoundRobin final : public Scheduler {
     for (int64_t index = position_ + 1; index < count; ++index) {
       Server* server = servers[static_cast<size_t>(index)];
       position_ = index;
-      if (server->spec.weight >= level_ && eligible(*server, flow)) return server;
+      if (server->weight >= level_ && eligible(*server, flow)) return server;
       if (index == stop) return nullptr;
     }
     position_ = kHead;
@@ -70,7 +70,7 @@ class WeightedRoundRobin final : public Scheduler {
   void skip_empty_rounds(const ServerList& servers, const Flow& flow) {
     int64_t greatest = step_;
     for (const Server* server : servers) {
-      if (eligible(*server, flow)) greatest = std::max<int64_t>(greatest, server->spec.weight);
+      if (eligible(*server, flow)) greatest = std::max<int64_t>(greatest, server->weight);
     }
     if (level_ > greatest) level_ -= (level_ - greatest + step_ - 1) / step_ * step_;
   }
@@ -79,8 +79,8 @@ class WeightedRoundRobin final : public Scheduler {
     int64_t divisor = 0;
     int64_t greatest = 0;
     for (const Server* server : servers) {
-      divisor = std::gcd(divisor, int64_t{server->spec.weight});
-      greatest = std::max(greatest, int64_t{server->spec.weight});
+      divisor = std::gcd(divisor, int64_t{server->weight});
+      greatest = std::max(greatest, int64_t{server->weight});
     }
     step_ = std::max<int64_t>(divisor, 1);
     top_ = greatest - (step_ - 1);  // So that the lowest level is 1.

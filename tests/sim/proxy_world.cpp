@@ -169,9 +169,18 @@ ProxyWorld::ProxyWorld(const WorldOptions& options)
     spec.name = server.name;
     spec.address = server.address;
     spec.weight = server.weight;
+    spec.capacity = server.max_connections;
+    spec.breaker.requests = server.breaker.requests;
+    spec.breaker.open = server.breaker.time;
     SHUNT_ASSERT(servers_->add(spec).has_value());
   }
-  snapshot_->pools.push_back({&config.pools[0], servers_, {}, false, false});
+  const config::Ejection& ejection = config.pools[0].ejection;
+  servers_->set_circuit_rules(
+      {ejection.failures, ejection.time, ejection.time_max, ejection.max_share});
+  snapshot_->pools.push_back({.config = &config.pools[0],
+                              .servers = servers_,
+                              .key = {},
+                              .state = std::make_shared<proxy::PoolState>()});
   service_ = proxy::Service::create(*io_, metrics_, *log_, {options.workers_connections_max});
   service_->use(snapshot_);
   listener_ = io_->listen(*SocketAddress::parse("10.0.0.1:80"));
@@ -223,7 +232,10 @@ void ProxyWorld::reload(const std::function<void(config::Config&)>& adjust) {
   Diagnostics diagnostics;
   next->rules = rules::RuleSet::compile(next->config.rules, next->config.listeners, diagnostics);
   next->actions = rules::compile_actions(next->config.rules, next->config.pools, diagnostics);
-  next->pools.push_back({&next->config.pools[0], servers_, {}, false, false});
+  next->pools.push_back({.config = &next->config.pools[0],
+                         .servers = servers_,
+                         .key = {},
+                         .state = snapshot_->pools[0].state});
   snapshot_ = next;
   service_->use(snapshot_);
 }

@@ -145,6 +145,21 @@ size_t run_seed(uint64_t seed) {
   options.sim.buffers_max = std::max<size_t>(options.sim.buffers_max, 24);
   options.sim.trace = std::getenv("SHUNT_SIM_TRACE") != nullptr;
   options.servers = 3;
+  // Half of the worlds are short of servers, so that requests wait, and try again what they may.
+  Random flow(seed ^ 0xf10c);
+  if (flow.below(2) == 0) {
+    options.adjust = [&flow](config::Config& config) {
+      config::Pool& pool = config.pools[0];
+      for (config::Server& server : pool.servers)
+        server.max_connections = static_cast<uint32_t>(1 + flow.below(2));
+      pool.queue.timeout = std::chrono::hours(1);
+      pool.retry_on = {true, flow.below(2) == 0, flow.below(2) == 0, flow.below(2) == 0, true,
+                       {503}};
+      pool.hedge.percentile = flow.below(2) == 0 ? 50 : 0;
+      pool.hedge.delay_min = std::chrono::milliseconds(1);
+      pool.ejection.failures = static_cast<uint32_t>(flow.below(4));
+    };
+  }
   ProxyWorld world(options);
   Random& random = world.io().random();
   const bool faults = random.below(2) == 0;
