@@ -4,9 +4,11 @@
 
 #include <fmt/format.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <pwd.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -61,6 +63,15 @@ bool may(const struct stat& file, const Identity& identity, mode_t bits) {
   return (file.st_mode >> shift & bits) == bits;
 }
 
+// Of what root may do, nothing else. 0 or an errno.
+int keep_network_capabilities() {
+  constexpr uint32_t kKept = 1u << CAP_NET_RAW | 1u << CAP_NET_ADMIN;
+  __user_cap_header_struct header{.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
+  const __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {
+      {.effective = kKept, .permitted = kKept, .inheritable = 0}, {}};
+  return ::syscall(SYS_capset, &header, data) == 0 ? 0 : errno;
+}
+
 }  // namespace
 
 Result<Identity> look_up_user(const std::string& name) {
@@ -83,7 +94,7 @@ Result<Identity> look_up_user(const std::string& name) {
   return fail(fmt::format("global.user: there is no user \"{}\"", name));
 }
 
-Result<void> drop_privileges(const Identity& identity) {
+Result<void> drop_privileges(const Identity& identity, bool keep_network) {
   if (is_already(identity)) return {};
   const auto failed = [&identity](const char* step) {
     const int error = errno;
@@ -94,9 +105,11 @@ Result<void> drop_privileges(const Identity& identity) {
   // Root that waits in the real or the saved id is what it takes to give up the rest.
   if (::geteuid() != 0) [[maybe_unused]]
     const int ignored = ::seteuid(0);
+  if (keep_network && ::prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) != 0) return failed("PR_SET_KEEPCAPS");
   if (::setgroups(identity.groups.size(), identity.groups.data()) != 0) return failed("setgroups");
   if (::setresgid(identity.group, identity.group, identity.group) != 0) return failed("setresgid");
   if (::setresuid(identity.user, identity.user, identity.user) != 0) return failed("setresuid");
+  if (keep_network && keep_network_capabilities() != 0) return failed("capset");
   // A program with the set-user-ID bit would be a way back; Shunt starts none.
   ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
   // Cleared by the change of user; a failed assertion shall leave a core.

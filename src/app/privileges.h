@@ -23,9 +23,9 @@ struct Identity {
 Result<Identity> look_up_user(const std::string& name);
 
 // Becomes `identity` in every one of the process's ids (real, effective, saved) and in its groups,
-// keeping nothing to come back with. Nothing to do if it is all that already. The error: not
-// started as root.
-Result<void> drop_privileges(const Identity& identity);
+// keeping nothing to come back with. Nothing to do if it is all that already. `keep_network`:
+// CAP_NET_RAW and CAP_NET_ADMIN stay, for layer 4. The error: not started as root.
+Result<void> drop_privileges(const Identity& identity, bool keep_network = false);
 
 // Whether `identity` may create files in `directory`, by the modes of it and of what leads there.
 // True where that cannot be known.

@@ -61,6 +61,9 @@ std::expected<ReloadReport, std::vector<std::string>> Server::reload(Prepared pr
   }
   if (!errors.empty()) return std::unexpected(std::move(errors));
 
+  if (const auto layer4 = reload_layer4(prepared.config()); !layer4)
+    return std::unexpected(std::vector{layer4.error().text});
+
   // From here on nothing can fail.
   warn_of_restart(started_with_, after);
   ReloadReport report{
@@ -76,6 +79,17 @@ std::expected<ReloadReport, std::vector<std::string>> Server::reload(Prepared pr
   // A worker that has kept us waiting once does not twice.
   wait_until_taken(settled ? kTakeLongestMs : 0);
   return report;
+}
+
+// The last step that can fail: it takes effect at once.
+Result<void> Server::reload_layer4(const config::Config& config) {
+  if (forwarding_ != nullptr) return forwarding_->reload(plan_layer4(config));
+  if (config.services.empty()) return {};
+  auto forwarding = Forwarding::open(plan_layer4(config));
+  if (!forwarding) return std::unexpected(forwarding.error());
+  forwarding_ = std::move(*forwarding);
+  forwarding_->start();
+  return {};
 }
 
 bool Server::all_settled() const {

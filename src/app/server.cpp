@@ -64,9 +64,12 @@ uint32_t worker_count(const config::Global& global) {
 std::string describe(const config::Config& config) {
   size_t servers = 0;
   for (const config::Pool& pool : config.pools) servers += pool.servers.size();
-  return fmt::format("{}, {}, {}, {}", counted(config.listeners.size(), "listener"),
-                     counted(config.rules.size(), "rule"), counted(config.pools.size(), "pool"),
-                     counted(servers, "server"));
+  std::string text = fmt::format("{}, {}, {}, {}", counted(config.listeners.size(), "listener"),
+                                 counted(config.rules.size(), "rule"),
+                                 counted(config.pools.size(), "pool"), counted(servers, "server"));
+  if (!config.services.empty())
+    text += fmt::format(", {} of layer 4", counted(config.services.size(), "service"));
+  return text;
 }
 
 std::expected<std::unique_ptr<Server>, StartFailure> Server::start(Prepared prepared) {
@@ -104,6 +107,11 @@ std::expected<ListenSockets::Plan, StartFailure> Server::open(const config::Conf
     for (Error& error : sockets.error()) failure.texts.push_back(std::move(error.text));
     return std::unexpected(std::move(failure));
   }
+  if (!config.services.empty()) {
+    auto forwarding = Forwarding::open(plan_layer4(config));
+    if (!forwarding) return start_failure(forwarding.error());
+    forwarding_ = std::move(*forwarding);
+  }
   auto sink = proxy::AccessLogSink::open(config.global.access_log);
   if (!sink) return start_failure(sink.error());
   log_sink_ = std::move(*sink);
@@ -124,7 +132,7 @@ Result<void> Server::become(const std::string& user) {
   if (!identity) return std::unexpected(identity.error());
   const Result<void> given = log_sink_->give_to(identity->user);
   if (!given) log::warning("{}; USR1 may not be able to open it again", given.error().text);
-  return drop_privileges(*identity);
+  return drop_privileges(*identity, /*keep_network=*/forwarding_ != nullptr);
 }
 
 std::expected<void, StartFailure> Server::start_workers(ListenSockets::Plan sockets,
@@ -161,14 +169,16 @@ std::expected<void, StartFailure> Server::start_workers(ListenSockets::Plan sock
     if (!worker) return start_failure(worker.error());
     workers_.push_back(std::move(*worker));
   }
+  if (forwarding_ != nullptr) forwarding_->start();
   return {};
 }
 
 void Server::log_start() const {
   log::info("shunt {} started: {}, {}", SHUNT_VERSION, counted(worker_count_, "worker"),
             loop_.to_string());
-  log::info("generation {}: {}: {}", generation(), describe(config()),
-            describe_listeners(config()));
+  const std::string listeners = describe_listeners(config());
+  log::info("generation {}: {}{}{}", generation(), describe(config()),
+            listeners.empty() ? "" : ": ", listeners);
 }
 
 void Server::drain() {

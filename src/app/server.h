@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "app/exit_code.h"
+#include "app/forwarding.h"
 #include "app/listen_sockets.h"
 #include "app/snapshot_build.h"
 #include "app/worker.h"
@@ -84,6 +85,7 @@ class Server {
   void log_start() const;
   bool all_settled() const;
   void wait_until_taken(int longest_ms) const;
+  Result<void> reload_layer4(const config::Config& config);
 
   // Constant after start().
   const config::Global started_with_;
@@ -98,6 +100,7 @@ class Server {
   std::shared_ptr<const proxy::Snapshot> current_;
   std::unique_ptr<proxy::Spread> spread_;
   std::vector<std::unique_ptr<Worker>> workers_;
+  std::unique_ptr<Forwarding> forwarding_;  // From the first [[service]] on.
   bool ending_ = false;
 };
 

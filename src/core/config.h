@@ -13,6 +13,7 @@
 
 #include "core/address.h"
 #include "core/config_flow.h"
+#include "core/config_service.h"
 #include "core/diagnostics.h"
 #include "core/instant.h"
 
@@ -324,6 +325,7 @@ struct Config {
   std::vector<Listener> listeners;
   std::vector<Rule> rules;
   std::vector<Pool> pools;
+  std::vector<Service> services;
   std::vector<Test> tests;
 };
 

@@ -31,7 +31,10 @@ class Checker {
     unique(config_.listeners, "listener");
     unique(config_.pools, "pool");
     unique(config_.rules, "rule");
+    unique(config_.services, "service");
     for (size_t i = 0; i < config_.pools.size(); ++i) check_pool(i);
+    for (size_t i = 0; i < config_.services.size(); ++i) check_service(i);
+    check_claims();
     check_binds();
     resolve_rules();
     check_uses(draft_.match_listeners, config_.listeners, "listener");
@@ -68,6 +71,8 @@ class Checker {
   }
   // A server without an address has an error already.
   static bool has_no_name_of_its_own(const Server& server) { return server.name.empty(); }
+  static bool has_no_name_of_its_own(const ServiceServer& server) { return server.name.empty(); }
+  static bool has_no_name_of_its_own(const Service& service) { return service.name.empty(); }
   template <class T>
   static bool has_no_name_of_its_own(const T&) {
     return false;
@@ -89,6 +94,33 @@ class Checker {
       check_flag(flag, pool.scheduler);
   }
 
+  void check_service(size_t index) {
+    const Service& service = config_.services[index];
+    unique(service.servers, "server");
+    const ServicePlaces& places = draft_.service_places[index];
+    if (!places.scheduler_known) return;
+    for (const Text& flag : places.scheduler_flags) check_flag(flag, service.scheduler);
+  }
+
+  // The narrowest claim wins; of two alike the second would never get a packet.
+  void check_claims() {
+    std::map<std::string, Place> seen;
+    for (const Service& service : config_.services) {
+      for (const VirtualAddress& address : service.addresses) {
+        for (const bool tcp : {true, false}) {
+          if (!(tcp ? service.tcp : service.udp)) continue;
+          std::string claim = fmt::format("{} {} port {}", tcp ? "tcp" : "udp",
+                                          address.ip.to_string(), address.first);
+          if (address.first != address.last) claim += fmt::format("-{}", address.last);
+          const auto [first, added] = seen.emplace(std::move(claim), address.place);
+          if (!added)
+            diagnostics_.error(address.place, fmt::format("{} has a service already, at {}",
+                                                          first->first, at(first->second)));
+        }
+      }
+    }
+  }
+
   void check_flag(const Text& flag, std::string_view scheduler) {
     const auto known = std::ranges::find(kSchedulerFlags, flag.value, &SchedulerFlag::name);
     if (known == std::end(kSchedulerFlags)) {
@@ -99,9 +131,9 @@ class Checker {
       diagnostics_.error(flag.place, fmt::format("unknown scheduler flag \"{}\"", flag.value),
                          hint);
     } else if (known->scheduler != scheduler) {
-      diagnostics_.error(flag.place,
-                         fmt::format("\"{}\" is a flag of scheduler \"{}\", the pool has \"{}\"",
-                                     flag.value, known->scheduler, scheduler));
+      diagnostics_.error(
+          flag.place, fmt::format("\"{}\" is a flag of scheduler \"{}\", not of \"{}\"", flag.value,
+                                  known->scheduler, scheduler));
     }
   }
 
@@ -174,6 +206,9 @@ class Checker {
 
   void check_whole() {
     if (draft_.incomplete) return;
+    const bool layer4_only = !config_.services.empty() && config_.listeners.empty() &&
+                             config_.pools.empty() && config_.rules.empty();
+    if (layer4_only) return;
     if (config_.listeners.empty())
       diagnostics_.error(whole_, "there is no listener",
                          "add [[listener]] with bind = \"0.0.0.0:80\"");

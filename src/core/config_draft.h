@@ -36,6 +36,11 @@ struct PoolPlaces {
   std::vector<Text> scheduler_flags;
 };
 
+struct ServicePlaces {
+  bool scheduler_known = true;
+  std::vector<Text> scheduler_flags;
+};
+
 struct ListenerPlaces {
   bool named = false;
   std::vector<Text> bind;  // Those that were understood, as Listener::bind.
@@ -48,6 +53,7 @@ struct Draft {
   std::vector<ListenerPlaces> listener_places;
   std::vector<RuleNames> rule_names;
   std::vector<PoolPlaces> pool_places;
+  std::vector<ServicePlaces> service_places;
   std::vector<TestNames> test_names;
   std::vector<Text> match_listeners;  // Listeners named in match tables.
   std::optional<Place> global_place;  // Of the [global] table read.

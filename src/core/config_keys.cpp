@@ -11,7 +11,7 @@ namespace {
 constexpr bool kPlanned = false;
 
 constexpr Key kTop[] = {
-    {"include"}, {"global"}, {"listener"}, {"rule"}, {"pool"}, {"test"}, {"service", kPlanned},
+    {"include"}, {"global"}, {"listener"}, {"rule"}, {"pool"}, {"test"}, {"service"},
 };
 constexpr Key kGlobal[] = {
     {"workers"},         {"cpu_affinity"},      {"user"},
@@ -111,6 +111,31 @@ constexpr Key kRetryBudget[] = {{"share"}, {"floor"}};
 constexpr Key kEjection[] = {{"failures"}, {"time"}, {"time_max"}, {"max_share"}};
 constexpr Key kHedge[] = {{"percentile"}, {"delay_min"}};
 constexpr Key kBreaker[] = {{"requests"}, {"pending"}, {"retries"}, {"time"}};
+constexpr Key kService[] = {
+    {"name"},
+    {"protocol"},
+    {"address"},
+    {"interface"},
+    {"forward"},
+    {"scheduler"},
+    {"scheduler_flags"},
+    {"persistence"},
+    {"netmask"},
+    {"one_packet"},
+    {"connection_reuse"},
+    {"expire_no_destination"},
+    {"expire_quiescent_template"},
+    {"sloppy_tcp"},
+    {"path_mtu_discovery"},
+    {"timeout_tcp"},
+    {"timeout_fin"},
+    {"timeout_udp"},
+    {"server"},
+};
+constexpr Key kServiceServer[] = {
+    {"name"},  {"address"}, {"weight"}, {"upper"},
+    {"lower"}, {"forward"}, {"tunnel"}, {"tunnel_port"},
+};
 constexpr Key kTest[] = {{"request"}, {"headers"}, {"source"}, {"expect"}};
 constexpr Key kExpect[] = {
     {"rule"}, {"pool"},     {"status"},  {"target"},
@@ -142,6 +167,8 @@ constexpr KeyTable kHedgeKeys{"[pool.NAME.hedge]", kHedge};
 constexpr KeyTable kBreakerKeys{"[pool.NAME.server.breaker]", kBreaker};
 constexpr KeyTable kServerKeys{"[[pool.NAME.server]]", kServer};
 constexpr KeyTable kServerTlsKeys{"[pool.NAME.server.tls]", kServerTls};
+constexpr KeyTable kServiceKeys{"[[service]]", kService};
+constexpr KeyTable kServiceServerKeys{"[[service.server]]", kServiceServer};
 constexpr KeyTable kTestKeys{"[[test]]", kTest};
 constexpr KeyTable kExpectKeys{"[test.expect]", kExpect};
 
@@ -158,7 +185,7 @@ std::span<const KeyTable* const> key_tables() {
       &kMirrorKeys,  &kPoolKeys,        &kHostHeaderKeys,    &kServerKeys,
       &kTestKeys,    &kExpectKeys,      &kListenerTlsKeys,   &kServerTlsKeys,
       &kQueueKeys,   &kRetryBudgetKeys, &kEjectionKeys,      &kBreakerKeys,
-      &kHedgeKeys,
+      &kHedgeKeys,   &kServiceKeys,     &kServiceServerKeys,
   };
   return kAll;
 }

@@ -40,6 +40,8 @@ extern const KeyTable kHostHeaderKeys;  // `host_header = { set = "…" }`.
 extern const KeyTable kServerKeys;
 extern const KeyTable kListenerTlsKeys;
 extern const KeyTable kServerTlsKeys;  // Also of a pool, for its servers.
+extern const KeyTable kServiceKeys;
+extern const KeyTable kServiceServerKeys;
 extern const KeyTable kTestKeys;
 extern const KeyTable kExpectKeys;
 

@@ -120,6 +120,7 @@ class Loader {
     if (const toml::table* global = reader.table("global")) load_global(loading_, *global);
     reader.tables("listener", [&](const toml::table& one) { load_listener(loading_, one); });
     if (const toml::table* pools = reader.table("pool")) load_pools(*pools);
+    reader.tables("service", [&](const toml::table& one) { load_service(loading_, one); });
     reader.tables("rule", [&](const toml::table& one) { load_rule(loading_, one); });
     reader.tables("test", [&](const toml::table& one) { load_test(loading_, one); });
   }

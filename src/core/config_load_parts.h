@@ -35,6 +35,9 @@ std::optional<LocalityKey> read_locality_key(Loading& loading, TableReader& read
                                              std::string_view name);
 // What a rule does beyond choosing a pool: config_load_action.cpp.
 void load_actions(Loading& loading, TableReader& reader, Rule& rule, RuleNames& names);
+void load_service(Loading& loading, const toml::table& table);
+// The `scheduler` of a pool or service. False: it has an error of its own.
+bool read_scheduler(Loading& loading, TableReader& reader, std::string& scheduler);
 void load_test(Loading& loading, const toml::table& table);
 
 }  // namespace shunt::config

@@ -33,27 +33,6 @@ const Preset* read_preset(Loading& loading, TableReader& reader) {
   return nullptr;
 }
 
-// Returns false if the scheduler has an error of its own.
-bool read_scheduler(Loading& loading, TableReader& reader, Pool& pool) {
-  const auto name = reader.text("scheduler");
-  if (!name) return !reader.has("scheduler");
-  const auto& known = loading.vocabulary.schedulers;
-  if (std::ranges::find(known, name->value) != known.end()) {
-    pool.scheduler = name->value;
-    return true;
-  }
-  if (std::ranges::find(kPlannedSchedulers, name->value) != std::end(kPlannedSchedulers)) {
-    loading.diagnostics.error(
-        name->place, fmt::format("scheduler \"{}\" is not available in this version", name->value));
-  } else {
-    std::string hint = did_you_mean(name->value, known);
-    loading.diagnostics.error(
-        name->place, fmt::format("unknown scheduler \"{}\"", name->value),
-        hint.empty() ? fmt::format("schedulers: {}", fmt::join(known, " ")) : hint);
-  }
-  return false;
-}
-
 void read_host_header(Loading& loading, TableReader& reader, Pool& pool) {
   const toml::node* node = reader.take("host_header");
   if (node == nullptr) return;
@@ -130,6 +109,26 @@ void read_address(Loading& loading, TableReader& reader, Server& server) {
 
 }  // namespace
 
+bool read_scheduler(Loading& loading, TableReader& reader, std::string& scheduler) {
+  const auto name = reader.text("scheduler");
+  if (!name) return !reader.has("scheduler");
+  const auto& known = loading.vocabulary.schedulers;
+  if (std::ranges::find(known, name->value) != known.end()) {
+    scheduler = name->value;
+    return true;
+  }
+  if (std::ranges::find(kPlannedSchedulers, name->value) != std::end(kPlannedSchedulers)) {
+    loading.diagnostics.error(
+        name->place, fmt::format("scheduler \"{}\" is not available in this version", name->value));
+  } else {
+    std::string hint = did_you_mean(name->value, known);
+    loading.diagnostics.error(
+        name->place, fmt::format("unknown scheduler \"{}\"", name->value),
+        hint.empty() ? fmt::format("schedulers: {}", fmt::join(known, " ")) : hint);
+  }
+  return false;
+}
+
 std::optional<LocalityKey> read_locality_key(Loading& loading, TableReader& reader,
                                              std::string_view name) {
   const auto text = reader.text(name);
@@ -180,7 +179,7 @@ void load_pool(Loading& loading, std::string_view name, const toml::table& table
   pool.place = reader.place();
   pool.name = name;
   if (const Preset* preset = read_preset(loading, reader)) apply_preset(*preset, pool);
-  places.scheduler_known = read_scheduler(loading, reader, pool);
+  places.scheduler_known = read_scheduler(loading, reader, pool.scheduler);
   places.scheduler_flags = reader.strings("scheduler_flags");
   // The flags of a preset are for its own scheduler.
   if (reader.has("scheduler") || reader.has("scheduler_flags")) pool.scheduler_flags.clear();

@@ -366,6 +366,17 @@ void PacketRing::flush() {
   if (::send(send_fd_, nullptr, 0, MSG_DONTWAIT) >= 0) queued_ = 0;
 }
 
+Result<void> PacketRing::join_group(const std::array<uint8_t, 6>& address) {
+  packet_mreq request{.mr_ifindex = interface_.index,
+                      .mr_type = PACKET_MR_MULTICAST,
+                      .mr_alen = static_cast<unsigned short>(address.size()),
+                      .mr_address = {}};
+  std::ranges::copy(address, request.mr_address);
+  const int error = set_option(receive_fd_, PACKET_ADD_MEMBERSHIP, request);
+  if (error != 0) return failed("PACKET_ADD_MEMBERSHIP", error);
+  return {};
+}
+
 void PacketRing::read_statistics() {
   tpacket_stats statistics{};
   socklen_t size = sizeof statistics;

@@ -11,6 +11,7 @@
 
 #include <linux/filter.h>
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -93,6 +94,9 @@ class PacketRing {
   bool send(const Frame& frame);
   // Sends what is queued: once after each batch.
   void flush();
+
+  // Frames to this group come in too, while the ring is open: the interface may filter them.
+  Result<void> join_group(const std::array<uint8_t, 6>& address);
 
   // Asks the kernel what it has dropped, for counters(): now and then.
   void read_statistics();

@@ -64,6 +64,12 @@ Service& Director::add_service(ServiceSpec spec, sched::ServerSet& set) {
   return service;
 }
 
+void Director::edit_service(Service& service, ServiceSpec spec) {
+  lookup_.remove(service);
+  service.edit(std::move(spec));
+  lookup_.add(service);
+}
+
 void Director::remove_service(Service& service) {
   lookup_.remove(service);
   while (!service.listed().empty()) remove_server(*service.listed().back());

@@ -54,6 +54,8 @@ class Director final : private Expiry {
 
   // Control path. `set` must outlive the director.
   Service& add_service(ServiceSpec spec, sched::ServerSet& set);
+  // Its connections and servers stay.
+  void edit_service(Service& service, ServiceSpec spec);
   // Its servers take no new connections, known ones end by their timeouts. Good until then.
   void remove_service(Service& service);
   RealServer& add_server(Service& service, const RealServerSpec& spec, sched::Server& handle);

@@ -30,7 +30,12 @@ size_t Neighbours::KeyHash::operator()(const Key& key) const {
 
 void Neighbours::add_link(uint16_t interface, const MacAddress& mac, const IpAddress& own_v4,
                           const IpAddress& own_v6) {
-  SHUNT_ASSERT(link_of(interface) == nullptr);
+  if (Link* known = link_of(interface)) {
+    known->mac = mac;
+    known->own_v4 = own_v4;
+    known->own_v6 = own_v6;
+    return;
+  }
   links_.push_back({interface, mac, own_v4, own_v6, {}});
 }
 

@@ -62,7 +62,8 @@ class Neighbours {
 
   Neighbours(const NeighbourLimits& limits, NeighbourOutput& output, Instant start);
 
-  // An interface, and whom to speak as on it: its own addresses, or unspecified.
+  // An interface, and whom to speak as on it: its own addresses, or unspecified. One that is there
+  // already has changed.
   void add_link(uint16_t interface, const MacAddress& mac, const IpAddress& own_v4,
                 const IpAddress& own_v6);
   // From now on `address` is ours on this link: announced a few times, answered for.

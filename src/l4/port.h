@@ -44,14 +44,15 @@ struct Hop {
   uint16_t interface = 0;
   uint32_t mtu = 1500;  // Of the route, in bytes of IP packet.
   IpAddress own{};      // The director's address on that side, of the asked-for family.
+  IpAddress next{};     // The neighbour's address.
+  bool known = true;    // False: the neighbour is still being asked for; Output may keep packets.
 };
 
 // Who knows routes and neighbours.
 class Links {
  public:
   virtual ~Links() = default;
-  // Null if there is no route, or the neighbour has not answered yet (asking goes on). Good until
-  // the next call.
+  // Null if there is no route. Good until the next call.
   virtual const Hop* hop_to(const IpAddress& address) = 0;
 };
 

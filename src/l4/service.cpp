@@ -27,6 +27,13 @@ Service::~Service() {
   SHUNT_ASSERT(!referred_to());
 }
 
+void Service::edit(ServiceSpec spec) {
+  spec_ = std::move(spec);
+  for (const auto& server : servers_) server->method = server->spec.method.value_or(spec_.method);
+  fallback_ = std::make_unique<FallbackHash>(spec_);
+  fallback_->rebuild(listed_);
+}
+
 RealServer& Service::list(const RealServerSpec& spec, sched::Server& handle) {
   SHUNT_ASSERT(find(spec.name) == nullptr);
   const auto known = std::ranges::find_if(servers_, [&](const auto& server) {

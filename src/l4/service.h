@@ -121,6 +121,8 @@ class Service {
   const ServiceSpec& spec() const { return spec_; }
   sched::ServerSet& set() { return set_; }
 
+  // What is known stays; what comes follows the new one.
+  void edit(ServiceSpec spec);
   // A server of the set takes part from now on; one that was unlisted and is still referred to
   // comes back. `handle` is what ServerSet::add returned.
   RealServer& list(const RealServerSpec& spec, sched::Server& handle);
@@ -147,7 +149,7 @@ class Service {
   Instant hashed_until{};
 
  private:
-  const ServiceSpec spec_;
+  ServiceSpec spec_;
   sched::ServerSet& set_;
   std::vector<std::unique_ptr<RealServer>> servers_;                 // Listed and referred to.
   std::vector<RealServer*> listed_;                                  // In the order of listing.

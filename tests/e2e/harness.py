@@ -82,9 +82,10 @@ def bound_ports(config):
 
 class Shunt:
     """A running `shunt run`. Its working directory is `folder`, so relative paths in the configuration are there.
-    `descriptors`: how many it may have open. `stdout`: a descriptor to write to instead of stdout.log."""
+    `descriptors`: how many it may have open. `stdout`: a descriptor to write to instead of stdout.log. `enter`: words
+    of a command that runs it somewhere else, such as a namespace."""
 
-    def __init__(self, folder, config, files=None, arguments=(), wait=True, descriptors=None, stdout=None):
+    def __init__(self, folder, config, files=None, arguments=(), wait=True, descriptors=None, stdout=None, enter=()):
         self.folder = pathlib.Path(folder)
         self.config_file = self.folder / "farm.toml"
         self.write(config, files)
@@ -94,7 +95,7 @@ class Shunt:
         if descriptors:
             before = [*before, "prlimit", f"--nofile={descriptors}:{descriptors}"]
         self.process = subprocess.Popen(
-            [*before, binary(), "run", "-c", self.config_file.name, *arguments], cwd=self.folder,
+            [*enter, *before, binary(), "run", "-c", self.config_file.name, *arguments], cwd=self.folder,
             stdin=subprocess.DEVNULL, stdout=self._stdout if stdout is None else stdout, stderr=self._stderr)
         self.ports = bound_ports(config)
         if wait:
@@ -234,9 +235,10 @@ class ShuntTest(unittest.TestCase):
         self.addCleanup(nginx.stop)
         return nginx
 
-    def shunt(self, config, files=None, arguments=(), descriptors=None, stdout=None):
+    def shunt(self, config, files=None, arguments=(), descriptors=None, stdout=None, enter=()):
         """Starts Shunt. If the test leaves it running, it is stopped at the end and must exit with 0."""
-        shunt = Shunt(self.folder, config, files, arguments, wait=False, descriptors=descriptors, stdout=stdout)
+        shunt = Shunt(self.folder, config, files, arguments, wait=False, descriptors=descriptors, stdout=stdout,
+                      enter=enter)
         self.addCleanup(lambda: shunt.running() and shunt.stop())
         wait_until_listening(shunt.process, shunt.ports)
         return shunt

@@ -19,8 +19,8 @@ def try_in_namespace(command):
 
 
 @functools.cache
-def missing(tun=False):
-    """Why tests with namespaces cannot run here; None if they can. `tun`: they need a tun device too."""
+def missing(tun=False, bridge=False):
+    """Why tests with namespaces cannot run here; None if they can. `tun`, `bridge`: they need these devices too."""
     if os.geteuid() != 0:
         return "network namespaces need root"
     for tool in ("ip", "unshare", "nsenter"):
@@ -28,6 +28,8 @@ def missing(tun=False):
             return f"there is no {tool} (iproute2, util-linux)"
     if error := try_in_namespace("ip link add probe0 type veth peer name probe1"):
         return f"no network namespaces with veth here: {error}"
+    if bridge and (error := try_in_namespace("ip link add probe0 type bridge")):
+        return f"no bridges here: {error}"
     if tun and (error := try_in_namespace("ip tuntap add dev probe0 mode tun")):
         return f"no tun devices here: {error}"
     try:

@@ -137,6 +137,22 @@ BOOST_AUTO_TEST_CASE(values_are_the_defaults) {
   expected_pool.servers = {expected_server};
   BOOST_TEST((pool == expected_pool));
 
+  const Service& service = loaded.config.services.at(0);
+  Service expected_service;
+  expected_service.place = service.place;
+  expected_service.interface_place = service.interface_place;
+  expected_service.name = service.name;
+  expected_service.udp = true;
+  expected_service.addresses = service.addresses;
+  expected_service.interface = service.interface;
+  ServiceServer expected_real;
+  expected_real.place = service.servers.at(0).place;
+  expected_real.name = service.servers[0].name;
+  expected_real.ip = service.servers[0].ip;
+  expected_real.port = service.servers[0].port;
+  expected_service.servers = {expected_real};
+  BOOST_TEST((service == expected_service));
+
   const auto& rules = loaded.config.rules;
   BOOST_TEST(rules.at(1).redirect.value().status == Redirect{}.status);
   BOOST_TEST(rules.at(2).respond.value().status == Respond{}.status);
@@ -148,6 +164,7 @@ BOOST_AUTO_TEST_CASE(values_are_the_defaults) {
 // The range that the loader states when a value is far out of it: "1ms to 1d".
 std::string enforced_range(std::string_view table, std::string_view key, std::string_view value) {
   std::string text(table == "[[listener]]" ? "" : kListenerText);
+  if (table == "[[service.server]]") text += "[[service]]\n";
   if (!table.starts_with("[[pool") && !table.starts_with("[pool")) text += kPoolText;
   text += fmt::format("{}\n", std::regex_replace(std::string(table), std::regex("NAME"), "p"));
   text += fmt::format("{} = {}\n", key, value);

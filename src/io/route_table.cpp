@@ -1,0 +1,248 @@
+// rtnetlink: a dump of the routes, and the groups that tell of changes.
+#include "io/route_table.h"
+
+#include <fmt/format.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <functional>
+#include <optional>
+#include <span>
+#include <utility>
+
+#include "core/hash.h"
+
+namespace shunt::io {
+namespace {
+
+constexpr uint8_t kV4Prefix = 96;  // Of ::ffff:0:0/96 in the 128-bit form.
+constexpr size_t kReplyMax = 64 * 1024;
+
+Cidr network_of(const IpAddress& address, uint8_t prefix) {
+  Cidr network{address, prefix};
+  for (size_t bit = prefix; bit < 128; ++bit)
+    network.network.bytes[bit / 8] &= static_cast<uint8_t>(~(0x80u >> (bit % 8)));
+  return network;
+}
+
+IpAddress address_of(int family, const void* bytes) {
+  if (family == AF_INET) {
+    uint32_t word = 0;
+    std::memcpy(&word, bytes, sizeof word);
+    return IpAddress::from_v4(ntohl(word));
+  }
+  IpAddress address;
+  std::memcpy(address.bytes.data(), bytes, address.bytes.size());
+  return address;
+}
+
+size_t address_size(int family) {
+  return family == AF_INET ? sizeof(in_addr) : sizeof(in6_addr);
+}
+
+uint32_t word_of(const rtattr* attribute) {
+  uint32_t word = 0;
+  std::memcpy(&word, RTA_DATA(attribute), std::min(sizeof word, size_t{RTA_PAYLOAD(attribute)}));
+  return word;
+}
+
+template <class Visit>
+void for_each_attribute(const rtattr* first, size_t size, Visit visit) {
+  auto left = static_cast<int>(size);
+  for (const rtattr* at = first; RTA_OK(at, left); at = RTA_NEXT(at, left)) visit(at);
+}
+
+// The gateway of a route or of one of its next hops.
+void read_hop(const rtattr* at, int family, Route& route) {
+  if (at->rta_type == RTA_GATEWAY && RTA_PAYLOAD(at) >= address_size(family)) {
+    route.gateway = address_of(family, RTA_DATA(at));
+  } else if (at->rta_type == RTA_VIA && RTA_PAYLOAD(at) > sizeof(rtvia)) {
+    const auto* via = static_cast<const rtvia*>(RTA_DATA(at));
+    if (RTA_PAYLOAD(at) >= sizeof(rtvia) + address_size(via->rtvia_family))
+      route.gateway = address_of(via->rtvia_family, via->rtvia_addr);
+  }
+}
+
+// The first next hop that is alive: a flow must not change its way with each packet.
+void read_multipath(const rtattr* attribute, int family, Route& route) {
+  const auto* hop = static_cast<const rtnexthop*>(RTA_DATA(attribute));
+  auto left = static_cast<int>(RTA_PAYLOAD(attribute));
+  while (RTNH_OK(hop, left)) {
+    if ((hop->rtnh_flags & (RTNH_F_DEAD | RTNH_F_LINKDOWN)) == 0) {
+      route.interface = hop->rtnh_ifindex;
+      for_each_attribute(RTNH_DATA(hop), hop->rtnh_len - sizeof(rtnexthop),
+                         [&](const rtattr* at) { read_hop(at, family, route); });
+      return;
+    }
+    left -= RTNH_ALIGN(hop->rtnh_len);
+    hop = RTNH_NEXT(hop);
+  }
+}
+
+void read_metrics(const rtattr* attribute, Route& route) {
+  for_each_attribute(static_cast<const rtattr*>(RTA_DATA(attribute)), RTA_PAYLOAD(attribute),
+                     [&](const rtattr* at) {
+                       if (at->rta_type == RTAX_MTU) route.mtu = word_of(at);
+                     });
+}
+
+std::optional<Route> read_route(const nlmsghdr* message) {
+  const auto* header = static_cast<const rtmsg*>(NLMSG_DATA(message));
+  const int family = header->rtm_family;
+  if (family != AF_INET && family != AF_INET6) return {};
+  if (header->rtm_src_len != 0 || header->rtm_tos != 0) return {};
+  if ((header->rtm_flags & (RTM_F_CLONED | RTNH_F_DEAD)) != 0) return {};
+  Route route;
+  route.refused = header->rtm_type == RTN_BLACKHOLE || header->rtm_type == RTN_UNREACHABLE ||
+                  header->rtm_type == RTN_PROHIBIT;
+  if (header->rtm_type != RTN_UNICAST && !route.refused) return {};
+  uint32_t table = header->rtm_table;
+  IpAddress destination = family == AF_INET ? IpAddress::from_v4(0) : IpAddress{};
+  for_each_attribute(RTM_RTA(header), RTM_PAYLOAD(message), [&](const rtattr* at) {
+    switch (at->rta_type) {
+      case RTA_TABLE:
+        table = word_of(at);
+        return;
+      case RTA_DST:
+        if (RTA_PAYLOAD(at) >= address_size(family)) destination = address_of(family, RTA_DATA(at));
+        return;
+      case RTA_OIF:
+        route.interface = static_cast<int>(word_of(at));
+        return;
+      case RTA_PRIORITY:
+        route.metric = word_of(at);
+        return;
+      case RTA_METRICS:
+        return read_metrics(at, route);
+      case RTA_MULTIPATH:
+        return read_multipath(at, family, route);
+      default:
+        return read_hop(at, family, route);
+    }
+  });
+  if (table != RT_TABLE_MAIN) return {};
+  const int prefix = header->rtm_dst_len + (family == AF_INET ? kV4Prefix : 0);
+  route.destination = network_of(destination, static_cast<uint8_t>(prefix));
+  return route;
+}
+
+class NetlinkSocket {
+ public:
+  explicit NetlinkSocket(unsigned groups)
+      : fd_(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | (groups != 0 ? SOCK_NONBLOCK : 0),
+                     NETLINK_ROUTE)) {
+    const sockaddr_nl address{.nl_family = AF_NETLINK, .nl_groups = groups};
+    const auto* any = reinterpret_cast<const sockaddr*>(&address);
+    if (fd_ >= 0 && ::bind(fd_, any, sizeof address) != 0) {
+      const int error = errno;
+      ::close(fd_);
+      fd_ = -1;
+      errno = error;
+    }
+  }
+  ~NetlinkSocket() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  NetlinkSocket(const NetlinkSocket&) = delete;
+  NetlinkSocket& operator=(const NetlinkSocket&) = delete;
+  int get() const { return fd_; }
+  int release() { return std::exchange(fd_, -1); }
+
+ private:
+  int fd_;
+};
+
+std::unexpected<Error> failed(std::string_view step, int error) {
+  return fail(fmt::format("rtnetlink: {}: {}", step, std::strerror(error)), error);
+}
+
+// Reads the answer to a dump. True: the end has come.
+Result<bool> read_dump(std::span<const uint8_t> bytes, std::vector<Route>& routes) {
+  auto left = static_cast<unsigned>(bytes.size());
+  const auto* message = reinterpret_cast<const nlmsghdr*>(bytes.data());
+  for (; NLMSG_OK(message, left); message = NLMSG_NEXT(message, left)) {
+    if (message->nlmsg_type == NLMSG_DONE) return true;
+    if (message->nlmsg_type == NLMSG_ERROR)
+      return failed("dump", -static_cast<const nlmsgerr*>(NLMSG_DATA(message))->error);
+    if (message->nlmsg_type != RTM_NEWROUTE) continue;
+    if (auto route = read_route(message)) routes.push_back(*route);
+  }
+  return false;
+}
+
+}  // namespace
+
+size_t RouteTable::Hash::operator()(const Cidr& network) const {
+  return hash_32(network.network.folded() ^ network.prefix, 32);
+}
+
+RouteTable::RouteTable(const std::vector<Route>& routes) {
+  for (const Route& route : routes) {
+    const auto [at, is_new] = routes_.try_emplace(route.destination, route);
+    if (!is_new && route.metric < at->second.metric) at->second = route;
+    if (std::ranges::find(prefixes_, route.destination.prefix) == prefixes_.end())
+      prefixes_.push_back(route.destination.prefix);
+  }
+  std::ranges::sort(prefixes_, std::greater{});
+}
+
+const Route* RouteTable::find(const IpAddress& address) const {
+  const bool v4 = address.is_v4();
+  for (const uint8_t prefix : prefixes_) {
+    if (v4 && prefix < kV4Prefix) break;  // IPv6's default route is not IPv4's.
+    const auto at = routes_.find(network_of(address, prefix));
+    if (at != routes_.end()) return at->second.refused ? nullptr : &at->second;
+  }
+  return nullptr;
+}
+
+Result<std::vector<Route>> read_routes() {
+  const NetlinkSocket socket(0);
+  if (socket.get() < 0) return failed("socket", errno);
+  struct {
+    nlmsghdr header{};
+    rtmsg body{};
+  } request;
+  request.header.nlmsg_len = sizeof request;
+  request.header.nlmsg_type = RTM_GETROUTE;
+  request.header.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+  request.body.rtm_family = AF_UNSPEC;
+  if (::send(socket.get(), &request, sizeof request, 0) < 0) return failed("send", errno);
+
+  std::vector<Route> routes;
+  std::vector<uint8_t> reply(kReplyMax);
+  while (true) {
+    const ssize_t size = ::recv(socket.get(), reply.data(), reply.size(), 0);
+    if (size < 0 && errno == EINTR) continue;
+    if (size < 0) return failed("receive", errno);
+    const auto done = read_dump({reply.data(), static_cast<size_t>(size)}, routes);
+    if (!done) return std::unexpected(done.error());
+    if (*done) return routes;
+  }
+}
+
+Result<std::unique_ptr<NetworkChanges>> NetworkChanges::open() {
+  NetlinkSocket socket(RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR | RTMGRP_IPV4_ROUTE |
+                       RTMGRP_IPV6_ROUTE);
+  if (socket.get() < 0) return failed("socket", errno);
+  return std::make_unique<NetworkChanges>(Private(), socket.release());
+}
+
+NetworkChanges::~NetworkChanges() {
+  ::close(fd_);
+}
+
+bool NetworkChanges::take() {
+  uint8_t bytes[4096];
+  bool changed = false;
+  // ENOBUFS: so much has changed that the kernel has lost count.
+  while (::recv(fd_, bytes, sizeof bytes, MSG_DONTWAIT) >= 0 || errno == ENOBUFS) changed = true;
+  return changed;
+}
+
+}  // namespace shunt::io

@@ -1,0 +1,118 @@
+// The network around a director: the rings of its interfaces, routes, neighbours, and the virtual
+// addresses that are answered for. Turns frames into packets and back. One worker's, on its thread;
+// made and closed on any, while that does not run.
+//
+//   pump → frame → ARP, ND ──→ Neighbours
+//                → IP ──→ Director::forward → hop_to → transmit → ring
+#pragma once
+
+#include <array>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/metrics.h"
+#include "core/result.h"
+#include "io/packet_ring.h"
+#include "io/route_table.h"
+#include "l4/neighbour.h"
+#include "l4/port.h"
+
+namespace shunt::l4 {
+
+class Director;
+
+// An address that Shunt answers for on an interface.
+struct ServedAddress {
+  std::string interface;
+  IpAddress address;
+
+  friend bool operator==(const ServedAddress&, const ServedAddress&) = default;
+};
+
+struct NetworkCounters {
+  Counter frames;  // That brought an IP packet to us.
+  Counter transmitted;
+  Counter not_sent;    // The link took it slower than it came.
+  Counter unresolved;  // Lost while the neighbour was asked for.
+};
+
+class Network final : public Links, public Output, private NeighbourOutput {
+ public:
+  explicit Network(Instant start);
+  ~Network() override;
+
+  // Frames of this interface from now on. The error: no right, no such interface.
+  Result<void> open_link(const io::NetworkInterface& interface);
+  bool has_link(std::string_view name) const;
+  // Looks at routes and interfaces anew, as after a change; a link whose interface was replaced by
+  // another of the same name is opened again. The error: what could not be opened or read; the rest
+  // goes on.
+  Result<void> refresh(Instant now);
+  // Answers for exactly these addresses. Their interfaces must be linked.
+  void serve(std::span<const ServedAddress> addresses, Instant now);
+
+  // The interface by which an address is reached; empty: none.
+  std::string interface_to(const IpAddress& address) const;
+
+  size_t links() const { return links_.size(); }
+  int fd(size_t link) const { return links_[link]->ring->fd(); }
+  // Forwards what has come in by a link, at most one batch. True: there may be more.
+  bool pump(size_t link, Director& director, Instant now);
+  // Sends what is queued on all links: after each round of pump().
+  void flush();
+  // Timers of the neighbours: about every 100 ms.
+  void advance(Instant now);
+  // An error that poll() told of; it is forgotten.
+  void clear_error(size_t link);
+
+  const Hop* hop_to(const IpAddress& address) override;
+  void transmit(const Packet& packet, const Hop& hop) override;
+  void deliver(const Packet& packet) override;
+
+  // Asks the kernel what it has dropped.
+  void read_statistics();
+  const io::RingCounters& ring_counters(size_t link) const {
+    return links_[link]->ring->counters();
+  }
+  const NeighbourCounters& neighbours() const { return neighbours_.counters; }
+  NetworkCounters counters;
+
+ private:
+  struct Link {
+    io::NetworkInterface interface;
+    std::unique_ptr<io::PacketRing> ring;
+  };
+  struct CachedHop {
+    IpAddress address;
+    Hop hop;
+    Instant until{};  // Asked anew from then on, so that the neighbour is known to be in use.
+  };
+  static constexpr size_t kCachedHops = 1024;
+  static constexpr size_t kBatch = 64;
+
+  void send_frame(uint16_t interface, std::span<const uint8_t> frame) override;
+  void resolved(const Packet& packet, const MacAddress& mac) override;
+
+  Link* link_by_index(int index);
+  size_t number_of(std::string_view name) const;
+  void describe(size_t link);
+  void forget_hops();
+  bool find_hop(const IpAddress& address, Hop& hop);
+  void take(size_t link, io::Frame& frame, Director& director);
+  void send(const Packet& packet, const MacAddress& source, const MacAddress& destination,
+            uint16_t link);
+
+  std::vector<std::unique_ptr<Link>> links_;  // Their numbers are the packets' interfaces.
+  io::RouteTable routes_;
+  std::vector<io::NetworkInterface> interfaces_;
+  Neighbours neighbours_;
+  std::vector<ServedAddress> served_;
+  std::vector<CachedHop> hops_;  // By a hash of the address.
+  Hop asking_;                   // Of a neighbour that is not known yet.
+  Instant now_;                  // Of this round.
+};
+
+}  // namespace shunt::l4

@@ -1,0 +1,67 @@
+#!/usr/bin/env python3
+# Layer 4 in network namespaces of the test's own: a client, Shunt as director, and real servers with nginx and UDP
+# services. Needs root; skipped where namespaces, bridges, tun devices or packet sockets are refused.
+import unittest
+
+from harness import ShuntTest, main
+from layer4 import Farm, url_host, v4, v6
+from namespaces import missing
+
+NAT, DIRECT, TUNNEL, GUE = 100, 101, 102, 103
+
+
+def services(farm, methods=(("nat", NAT), ("dr", DIRECT), ("tun", TUNNEL), ("gue", GUE)), more=""):
+    """A service for each method, family and protocol at its own address: HTTP on port 80, and UDP echo on 53."""
+    lines = []
+    for method, number in methods:
+        for make in (v4, v6):
+            for protocol, port in (("tcp", 80), ("udp", 53)):
+                lines += ["[[service]]", f'name = "{method}-{make.__name__}-{protocol}"', f'protocol = "{protocol}"',
+                          f'address = "{url_host(make(number))}:{port}"', 'interface = "eth0"',
+                          f'forward = "{"tun" if method == "gue" else method}"', 'scheduler = "rr"', more]
+                for server in farm.servers:
+                    port_there = {80: 8080, 53: 5353}[port] if method == "nat" else port
+                    lines += ["[[service.server]]", f'name = "{server.name}"',
+                              f'address = "{url_host(make(server.number))}:{port_there}"']
+                    if method == "gue":
+                        lines += ['tunnel = "gue"']
+    return "\n".join(lines) + "\n"
+
+
+@unittest.skipIf(missing(tun=True, bridge=True), missing(tun=True, bridge=True))
+class Layer4Test(ShuntTest):
+    def setUp(self):
+        super().setUp()
+        self.farm = Farm(self.folder)
+        self.addCleanup(self.farm.close)
+
+    def direct(self, config):
+        shunt = self.shunt(config, enter=self.farm.director.enter)
+        shunt.wait_for_log("generation 1")
+        return shunt
+
+    def test_each_method_with_tcp_and_udp_over_ipv4_and_ipv6(self):
+        for server in self.farm.servers:
+            server.route_by(self.farm.director, self.farm.client)
+            for make in (v4, v6):
+                server.answer_udp(make(server.number), 5353)
+                server.take_address(make(DIRECT))
+            server.decapsulate(v4(TUNNEL), v6(TUNNEL), v4(GUE), v6(GUE))
+            for make in (v4, v6):
+                for number in (DIRECT, TUNNEL, GUE):
+                    server.answer_udp(make(number), 53)
+        self.direct(services(self.farm))
+        names = sorted(server.name for server in self.farm.servers)
+        for number in (NAT, DIRECT, TUNNEL, GUE):
+            if number == DIRECT:
+                for server in self.farm.servers:
+                    server.route_directly(self.farm.client)
+            for make in (v4, v6):
+                with self.subTest(number=number, family=make.__name__):
+                    seen = sorted(self.farm.get(make(number)).decode().strip() for _ in range(2))
+                    self.assertEqual(seen, names, "TCP")
+                    self.assertRegex(self.farm.ask(make(number), 53, b"question"), rb"^s1[12] question$")
+
+
+if __name__ == "__main__":
+    main()
