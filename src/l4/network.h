@@ -93,7 +93,7 @@ class Network final : public Links, public Output, private NeighbourOutput {
   static constexpr size_t kCachedHops = 1024;
   static constexpr size_t kBatch = 64;
 
-  void send_frame(uint16_t interface, std::span<const uint8_t> frame) override;
+  void send_frame(uint16_t interface, std::span<const uint8_t> bytes) override;
   void resolved(const Packet& packet, const MacAddress& mac) override;
 
   Link* link_by_index(int index);
