@@ -3,7 +3,9 @@
 
 #include <utility>
 
+#include "app/host_doubts.h"
 #include "app/log_rotation.h"
+#include "core/config_doubts.h"
 
 namespace shunt::app {
 
@@ -12,6 +14,8 @@ Reviewed review_file(const std::filesystem::path& path) {
   Prepared& prepared = reviewed.prepared;
   if (!prepared.good()) return reviewed;
   reviewed.complete = true;
+  config::warn_of_doubts(prepared.config(), prepared.diagnostics);
+  warn_of_this_host(prepared.config().global, prepared.diagnostics);
   warn_of_log_rotation(prepared.config().global, prepared.diagnostics);
   reviewed.tests = run_config_tests(*prepared.snapshot, prepared.diagnostics);
   return reviewed;
