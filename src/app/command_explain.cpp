@@ -46,6 +46,12 @@ void explain_request(std::string& out, const ExplainCommand& command, const conf
   if (view.listener < config.listeners.size())
     from += fmt::format(" at listener {}", config.listeners[view.listener].name);
   line(out, "", from);
+  if (request.is_connection())
+    return line(out, "",
+                view.sni.empty() ? "protocol tcp: rules see the client"
+                                 : fmt::format("protocol tcp: rules see the client, and that it "
+                                               "asks for \"{}\" by TLS",
+                                               view.sni));
   for (const auto& [name, value] : command.headers)
     line(out, "", fmt::format("{}: {}", name, value));
   if (request.path_rewritten()) line(out, "", fmt::format("rules see the path {}", view.path));
@@ -113,15 +119,23 @@ void explain_actions(std::string& out, const SampleRequest& request, const Sampl
   explain_fields(out, "response", outcome.response_fields);
 }
 
-void explain_key(std::string& out, const proxy::Pool& pool, const rules::RequestView& view) {
+// What scheduler and key see; see proxy/flow_of.h.
+sched::Flow flow_of(const proxy::Pool& pool, const SampleRequest& request) {
+  return request.is_connection() ? proxy::flow_of_connection(pool, request.view(), Instant{})
+                                 : proxy::flow_of(pool, request.view(), Instant{});
+}
+
+void explain_key(std::string& out, const proxy::Pool& pool, const SampleRequest& request) {
   if (!pool.key_needed && !pool.key_is_source) {
     line(out, "key",
          fmt::format("none: {} does not look at what is asked for", pool.config->scheduler));
     return;
   }
-  std::string kind(kKeyKinds[static_cast<size_t>(pool.key.kind)]);
-  if (!pool.key.name.empty()) kind += ":" + pool.key.name;
-  const std::string text = rules::locality_text(pool.key, view);
+  const config::LocalityKey key =
+      request.is_connection() ? proxy::key_of_connection(pool) : pool.key;
+  std::string kind(kKeyKinds[static_cast<size_t>(key.kind)]);
+  if (!key.name.empty()) kind += ":" + key.name;
+  const std::string text = rules::locality_text(key, request.view());
   line(out, "key",
        text.empty() ? fmt::format("{}: the request has none", kind)
                     : fmt::format("{} = {}", kind, text));
@@ -129,19 +143,21 @@ void explain_key(std::string& out, const proxy::Pool& pool, const rules::Request
 
 // Returns the server that would be asked first, or null.
 const sched::ServerSpec* explain_order(std::string& out, const proxy::Pool& pool,
-                                       const rules::RequestView& view) {
+                                       const SampleRequest& request) {
   line(out, "scheduler",
        fmt::format("{}, {}", pool.config->scheduler,
                    sched::scheduler_title(pool.config->scheduler)));
-  const std::vector<const sched::Server*> order =
-      pool.servers->preview(proxy::flow_of(pool, view, Instant{}));
+  const std::vector<const sched::Server*> order = pool.servers->preview(flow_of(pool, request));
   size_t name_width = 0;
   size_t address_width = 0;
   for (const sched::Server* server : order) {
     name_width = std::max(name_width, server->spec.name.size());
     address_width = std::max(address_width, server->spec.address.to_string().size());
   }
-  if (order.empty()) line(out, "servers", "none takes new requests: the answer is 503");
+  if (order.empty())
+    line(out, "servers",
+         request.is_connection() ? "none takes new connections: it is reset"
+                                 : "none takes new requests: the answer is 503");
   for (size_t i = 0; i < order.size(); ++i) {
     const sched::ServerSpec& spec = order[i]->spec;
     line(out, i == 0 ? "servers" : "",
@@ -178,7 +194,9 @@ Outcome explain(const ExplainCommand& command) {
   const uint32_t matched = explain_rules(out, prepared, request.view());
   out += '\n';
   if (matched == rules::kNoRule) {
-    line(out, "answer", "404: no rule matches");
+    line(out, "answer",
+         request.is_connection() ? "none: no rule matches, the connection is reset"
+                                 : "404: no rule matches");
     return outcome;
   }
   Changes changes;
@@ -198,8 +216,9 @@ Outcome explain(const ExplainCommand& command) {
   line(out, "pool",
        fmt::format("{}, type {}", pool.config->name,
                    kPoolTypes[static_cast<size_t>(pool.config->type)]));
-  explain_key(out, pool, request.view());
-  const sched::ServerSpec* server = explain_order(out, pool, request.view());
+  explain_key(out, pool, request);
+  const sched::ServerSpec* server = explain_order(out, pool, request);
+  if (request.is_connection()) return outcome;
   if (rule.mirror != config::kNone)
     line(out, "mirror",
          fmt::format("a copy of {:g}% of the requests to {}", rule.mirror_share * 100,

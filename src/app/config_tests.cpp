@@ -25,6 +25,7 @@ struct Outcome {
 Outcome outcome_of(const proxy::Snapshot& snapshot, uint32_t index, const SampleRequest& request) {
   constexpr uint32_t kNoRuleStatus = 404;
   Outcome outcome;
+  if (index == rules::kNoRule && request.is_connection()) return outcome;
   if (index == rules::kNoRule) {
     outcome.messages.status = kNoRuleStatus;
     return outcome;
@@ -35,6 +36,7 @@ Outcome outcome_of(const proxy::Snapshot& snapshot, uint32_t index, const Sample
   const uint32_t pool = sample_pool(rule, actions, request.view());
   outcome.rule = rule.name;
   if (pool != config::kNone) outcome.pool = config.pools[pool].name;
+  if (request.is_connection()) return outcome;
   outcome.messages = sample_outcome(config, rule, actions, pool, request, nullptr);
   return outcome;
 }

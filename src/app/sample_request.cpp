@@ -112,6 +112,11 @@ void SampleRequest::arrive_at(const config::Config& config, uint32_t listener) {
   if (listener >= config.listeners.size()) return;
   const auto& bind = config.listeners[listener].bind;
   if (!bind.empty()) view_.destination = bind.front().ip();
+  is_connection_ = config.listeners[listener].protocol == config::Protocol::kTcp;
+  if (!is_connection_) return;
+  view_.method = view_.scheme = view_.path = view_.query = {};
+  view_.host = sni_;  // For locality keys.
+  view_.headers = {};
 }
 
 uint32_t listener_for(const config::Config& config, uint16_t port) {

@@ -29,13 +29,16 @@ class SampleRequest {
   Result<void> parse(std::string_view method, std::string_view url,
                      std::span<const HeaderPair> headers, std::string_view source);
 
-  // Where it arrives: the listener's index, and its first address as the destination.
+  // Where it arrives: the listener's index, and its first address as the destination. To one with
+  // protocol = "tcp" it is a connection: its rules see no more than the client, and the name of an
+  // https URL, which a TLS client asks for.
   void arrive_at(const config::Config& config, uint32_t listener);
 
   // Good until the next parse().
   const rules::RequestView& view() const { return view_; }
   // Whether the rules see another path than the URL's, which had dot segments or needless escapes.
-  bool path_rewritten() const { return view_.path != path_; }
+  bool path_rewritten() const { return !is_connection_ && view_.path != path_; }
+  bool is_connection() const { return is_connection_; }
   uint16_t port() const { return port_; }  // That the URL names or implies.
   // As the client sends them.
   std::string_view authority() const { return authority_; }
@@ -59,6 +62,7 @@ class SampleRequest {
   std::string path_scratch_;
   std::vector<rules::HeaderView> headers_;
   uint16_t port_ = 0;
+  bool is_connection_ = false;
   rules::RequestView view_;
 };
 

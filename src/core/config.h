@@ -90,16 +90,20 @@ struct ServerTls {
   friend bool operator==(const ServerTls&, const ServerTls&) = default;
 };
 
+// kTcp: bytes both ways, unread; rules see the client and the name that a TLS client asks for.
+enum class Protocol : uint8_t { kHttp, kTcp };
+
 struct Listener {
   Place place;
   std::string name;
+  Protocol protocol = Protocol::kHttp;
   std::vector<SocketAddress> bind;
   // Of the files of unix sockets in bind; nothing: as the process's umask leaves it.
   std::optional<uint32_t> unix_mode;
   bool proxy_protocol = false;  // Connections begin with a PROXY header…
   std::vector<Cidr>
       proxy_protocol_from;        // …which only these may send (and who uses a unix socket).
-  Duration header_timeout = 10s;  // From the first byte of a request head to its end.
+  Duration header_timeout = 10s;  // From the first byte of a request head to its end; ClientHello.
   Duration body_timeout = 30s;    // Longest pause between two reads of a request body.
   Duration send_timeout = 30s;    // Longest pause in which the client takes no byte of an answer.
   Duration keep_alive_timeout = 60s;     // Idle between two requests.
@@ -287,7 +291,7 @@ struct Pool {
   // Protocols that a connection may change to (RFC 9110 §7.8), lower case; bytes then go both ways
   // unread.
   std::vector<std::string> upgrade = {"websocket"};
-  Duration tunnel_timeout = 1h;  // Longest time in which neither side of such a tunnel sends.
+  Duration tunnel_timeout = 1h;  // Longest time in which neither side of a tunnel sends.
   uint32_t retries = 2;  // Further servers or connections tried after a failure that allows it.
   uint32_t idle_connections = 64;  // Kept per server and worker; 0: a connection per request.
   Duration idle_timeout = 50s;     // An idle connection is closed after this long…

@@ -40,6 +40,7 @@ class Checker {
     check_uses(draft_.match_listeners, config_.listeners, "listener");
     check_tests();
     check_whole();
+    check_protocols(draft_, diagnostics_);
   }
 
  private:
@@ -219,6 +220,7 @@ class Checker {
       rule.name = kImpliedRule;
       rule.pool = 0;
       config_.rules.push_back(std::move(rule));
+      draft_.rule_names.emplace_back();
     } else if (config_.pools.empty()) {
       diagnostics_.error(whole_, "there is no pool",
                          "add [[pool.NAME.server]] with address = \"10.0.0.11:8080\"");

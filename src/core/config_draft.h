@@ -24,6 +24,9 @@ struct RuleNames {
   std::vector<Text> split;  // As Rule::split.
   std::optional<Text> mirror;
   std::vector<Text> listeners;
+  // The keys given that need HTTP, with their places: in the match, and of what the rule does.
+  std::vector<Text> http_match;
+  std::vector<Text> http_actions;
 };
 
 struct TestNames {
@@ -34,6 +37,7 @@ struct TestNames {
 struct PoolPlaces {
   bool scheduler_known = true;
   std::vector<Text> scheduler_flags;
+  std::optional<Place> key;  // If it was given, and not by a preset.
 };
 
 struct ServicePlaces {
@@ -56,6 +60,7 @@ struct Draft {
   std::vector<ServicePlaces> service_places;
   std::vector<TestNames> test_names;
   std::vector<Text> match_listeners;  // Listeners named in match tables.
+  std::vector<Text> http_match;       // Of the rule being read; see RuleNames.
   std::optional<Place> global_place;  // Of the [global] table read.
   bool incomplete =
       false;  // A part could not be parsed: names it defines must not be called unknown.
@@ -64,5 +69,9 @@ struct Draft {
 // Checks what needs the whole configuration, assigns default names, resolves names to indexes and
 // adds the implied rule. `whole` is where to report what is missing altogether.
 void check_and_resolve(Draft& draft, Place whole, Diagnostics& diagnostics);
+
+// A part of it: what listeners with protocol = "tcp" cannot do. Rules without "listener" that need
+// HTTP are limited to the listeners that have it.
+void check_protocols(Draft& draft, Diagnostics& diagnostics);
 
 }  // namespace shunt::config

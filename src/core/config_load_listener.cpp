@@ -22,9 +22,10 @@ constexpr Choice<AccessLogFormat> kAccessLogFormats[] = {{"json", AccessLogForma
                                                          {"combined", AccessLogFormat::kCombined}};
 constexpr Choice<EventLoop> kEventLoops[] = {
     {"auto", EventLoop::kAuto}, {"io_uring", EventLoop::kIoUring}, {"epoll", EventLoop::kEpoll}};
-enum class Protocol : uint8_t { kHttp, kTcp };
-constexpr Choice<Protocol> kProtocols[] = {{"http", Protocol::kHttp},
-                                           {"tcp", Protocol::kTcp, false}};
+constexpr Choice<Protocol> kProtocols[] = {{"http", Protocol::kHttp}, {"tcp", Protocol::kTcp}};
+constexpr std::string_view kHttpKeys[] = {
+    "body_timeout",     "send_timeout", "keep_alive_timeout", "keep_alive_requests",
+    "request_line_max", "header_max",   "header_count_max"};
 
 void load_cpu_affinity(Loading& loading, const toml::node& node, std::vector<uint32_t>& out) {
   const toml::array* array = node.as_array();
@@ -102,6 +103,22 @@ void load_unix_mode(Loading& loading, TableReader& reader, Listener& listener) {
   listener.unix_mode = mode;
 }
 
+void check_protocol(Loading& loading, TableReader& reader, Protocol protocol) {
+  if (protocol != Protocol::kTcp) return;
+  for (const std::string_view key : kHttpKeys) {
+    if (reader.has(key))
+      loading.diagnostics.error(
+          reader.place_of(key),
+          fmt::format("\"{}\" needs HTTP, and this listener has protocol = \"tcp\"", key),
+          "leave it out");
+  }
+  if (reader.has("tls"))
+    loading.diagnostics.error(
+        reader.place_of("tls"),
+        "a listener with protocol = \"tcp\" does not end TLS, which passes through to the server",
+        "leave it out; rules can look at the name asked for: match = { sni = \"NAME\" }");
+}
+
 }  // namespace
 
 void load_global(Loading& loading, const toml::table& table) {
@@ -137,8 +154,8 @@ void load_listener(Loading& loading, const toml::table& table) {
     listener.name = places.bind.front().value;
   }
 
-  Protocol protocol = Protocol::kHttp;
-  reader.choice("protocol", protocol, kProtocols);
+  reader.choice("protocol", listener.protocol, kProtocols);
+  check_protocol(loading, reader, listener.protocol);
   load_proxy_protocol(loading, reader, listener);
   load_unix_mode(loading, reader, listener);
 

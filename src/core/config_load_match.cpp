@@ -171,6 +171,16 @@ void read_nested(Loading& loading, TableReader& reader, unsigned depth, Match& m
   for (const toml::table* one : any) match.any.push_back(load_match(loading, *one, depth + 1));
 }
 
+void note_http_keys(Loading& loading, const TableReader& reader) {
+  constexpr std::string_view kHttpKeys[] = {
+      "host",   "path",   "path_prefix", "path_regex",   "extension", "method",
+      "header", "cookie", "query",       "content_type", "scheme"};
+  for (const std::string_view key : kHttpKeys) {
+    if (reader.has(key))
+      loading.draft.http_match.push_back({std::string(key), reader.place_of(key)});
+  }
+}
+
 }  // namespace
 
 Match load_match(Loading& loading, const toml::table& table, unsigned depth) {
@@ -203,6 +213,7 @@ Match load_match(Loading& loading, const toml::table& table, unsigned depth) {
     match.listener.push_back(text.value);
     loading.draft.match_listeners.push_back(std::move(text));
   }
+  note_http_keys(loading, reader);
   read_nested(loading, reader, depth, match);
   if (depth > 0 && table.empty())
     loading.error(table, "an empty table inside \"not\" or \"any\" always matches");

@@ -185,6 +185,7 @@ void load_pool(Loading& loading, std::string_view name, const toml::table& table
   if (reader.has("scheduler") || reader.has("scheduler_flags")) pool.scheduler_flags.clear();
   for (const Text& flag : places.scheduler_flags) pool.scheduler_flags.push_back(flag.value);
   if (const auto key = read_locality_key(loading, reader, "key")) pool.key = key;
+  if (reader.has("key")) places.key = reader.place_of("key");
   read_host_header(loading, reader, pool);
   reader.boolean("forwarded", pool.forwarded);
   reader.integer("send_proxy", pool.send_proxy, 0, 2);

@@ -2,8 +2,10 @@
 // Owned by one load, on the thread that loads.
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include "core/config_load_parts.h"
+#include "core/config_protocol.h"
 #include "core/config_text.h"
 
 namespace shunt::config {
@@ -111,6 +113,20 @@ Respond load_respond(Loading& loading, const toml::table& table) {
   return respond;
 }
 
+// What a rule does that needs HTTP.
+std::vector<Text> http_actions(const TableReader& reader, const Rule& rule) {
+  constexpr std::string_view kKeys[] = {"redirect",         "respond",         "mirror",
+                                        "rewrite",          "request_headers", "response_headers",
+                                        "response_timeout", "server_timeout"};
+  std::vector<Text> given;
+  for (const std::string_view key : kKeys) {
+    if (reader.has(key)) given.push_back({std::string(key), reader.place_of(key)});
+  }
+  if (!of_connection(rule.split_key.kind))
+    given.push_back({"split_key", reader.place_of("split_key")});
+  return given;
+}
+
 }  // namespace
 
 void load_rule(Loading& loading, const toml::table& table) {
@@ -121,6 +137,7 @@ void load_rule(Loading& loading, const toml::table& table) {
   if (const auto name = reader.text("name")) rule.name = name->value;
   names.listeners = reader.strings("listener");
   if (const toml::table* match = reader.table("match")) rule.match = load_match(loading, *match);
+  names.http_match = std::exchange(loading.draft.http_match, {});
 
   names.pool = reader.text("pool");
   reader.integer("priority", rule.priority, 0, kPriorityMax);
@@ -130,6 +147,7 @@ void load_rule(Loading& loading, const toml::table& table) {
   if (const toml::table* respond = reader.table("respond"))
     rule.respond = load_respond(loading, *respond);
   load_actions(loading, reader, rule, names);
+  names.http_actions = http_actions(reader, rule);
 
   constexpr std::string_view kActions[] = {"pool", "redirect", "respond", "split"};
   const auto given = std::ranges::count_if(

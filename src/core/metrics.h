@@ -33,6 +33,8 @@ class Counter {
   X(accept_paused, "accept_paused_total", "Times that accepting paused for want of resources.")     \
   X(requests, "requests_total", "Requests whose head was complete.")                               \
   X(requests_active, "requests_active", "Requests in flight now.")                                 \
+  X(tunnels, "tunnels_total", "Connections whose bytes went both ways unread, upgraded or TCP.")    \
+  X(tunnels_active, "tunnels_active", "Such connections open now.")                                \
   X(upstream_connects, "upstream_connects_total", "Connections to servers attempted.")             \
   X(upstream_reuses, "upstream_reuses_total", "Requests sent on a kept connection.")               \
   X(upstream_idle, "upstream_idle", "Connections to servers kept idle now.")                       \

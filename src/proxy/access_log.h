@@ -26,7 +26,8 @@ struct AccessRecord {
   std::string_view listener;
   // Of a request that was refused, as much as could be told (refused_head.h); the rest is empty.
   std::string_view method;
-  std::string_view scheme;
+  std::string_view scheme;  // "http", "https"; "tcp": the line is of a connection, not a request.
+  std::string_view sni;     // Asked for by TLS, whether it ends here or passes through.
   std::string_view host;
   std::string_view target;   // As received.
   std::string_view version;  // "HTTP/1.1".

@@ -171,6 +171,7 @@ void format_json(std::string& out, const AccessRecord& record) {
   append_json_text(out, ",\"listener\":", record.listener);
   append_json_text(out, ",\"method\":", record.method);
   append_json_text(out, ",\"scheme\":", record.scheme);
+  append_json_text(out, ",\"sni\":", record.sni);
   append_json_text(out, ",\"host\":", record.host);
   append_json_text(out, ",\"target\":", record.target);
   append_json_text(out, ",\"version\":", record.version);

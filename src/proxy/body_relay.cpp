@@ -172,6 +172,7 @@ BodyRelay::Step BodyRelay::read_some() {
   if (received == -EAGAIN) return wait_for_source();
   if (received < 0) return finish(End::kSourceFailed);
   if (received == 0) return source_ended();
+  bulk_ = static_cast<uint64_t>(received) >= kSpliceMinimum;
   const std::span<char> bytes = room.first(static_cast<size_t>(received));
   size_t used = 0;
   const Step result = forward(bytes, used);

@@ -34,6 +34,7 @@ Exchange::~Exchange() {
   SHUNT_ASSERT(hedge_.server == nullptr && hedge_.connection == nullptr);
   SHUNT_ASSERT(!hedge_timer_.armed());
   SHUNT_ASSERT(dropped_ == nullptr);
+  if (tunnel_) context_.metrics.tunnels_active.subtract();
   --generation_.exchanges;
   context_.metrics.requests_active.subtract();
 }
@@ -93,19 +94,6 @@ void Exchange::on_relay_joined(BodyRelay&) {
   if (phase_ == Phase::kEnding) join();
 }
 
-void Exchange::on_tunnel_progress() {
-  set_deadline(pool_config().tunnel_timeout, Reason::kTunnelTimeout);
-}
-
-void Exchange::on_tunnel_end() {
-  if (tunnel_->reason() == Reason::kDone) return finish(Reason::kDone);
-  abort(tunnel_->reason());
-}
-
-void Exchange::on_tunnel_joined() {
-  if (phase_ == Phase::kEnding) join();
-}
-
 bool Exchange::relays_busy() const {
   return request_relay_.busy() || response_relay_.busy() || (tunnel_ && tunnel_->busy());
 }
@@ -131,6 +119,7 @@ void Exchange::fail(Reason reason) {
   if (request_relay_.active()) request_relay_.stop();
   if (response_relay_.active()) response_relay_.stop();
   drop_connection();
+  if (tcp_) return abort(reason);  // No page can tell; a reset does.
   // A head that did not leave before the answer turned out bad gives way to an error page.
   if (bytes_out_ == 0 && response_relay_.bytes_sent() == 0 && !session_.stream().holds_unsent())
     head_sent_ = false;
@@ -188,6 +177,7 @@ void Exchange::write_log() {
   record.listener = session_.listener().config.name;
   record.method = method_text_;
   record.scheme = session_.scheme();
+  record.sni = requested_name();
   record.host = host_;
   record.target = target_;
   record.version = version_text_;

@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "proxy/body_relay.h"
@@ -72,6 +73,10 @@ class Exchange final : public UpstreamConnection::User,
   // The request could not be parsed or did not arrive: answers, and the connection ends.
   void begin_refused(Reason reason, Reject reject);
 
+  // Not a request but a whole connection, of a listener with protocol = "tcp": `name` is what its
+  // client asks for by TLS, or empty. What the session has read goes to the server first.
+  void begin_connection(std::string_view name);
+
   // No request came of the connection, and nobody is there to be answered: only the log tells.
   void begin_lost(Reason reason, const char* why, Afterwards afterwards);
 
@@ -92,6 +97,7 @@ class Exchange final : public UpstreamConnection::User,
   // UpstreamConnection::User
   std::string_view preamble(std::span<char> room) override;
   void on_connected(int32_t result) override;
+  bool reads_stream() const override { return tcp_; }
   void on_response_bytes() override;
   void on_response_end(int32_t result) override;
   // BodyRelay::Owner
@@ -108,6 +114,12 @@ class Exchange final : public UpstreamConnection::User,
   sched::Server* find_server() override;
   void on_turn(sched::Server& server) override;
   void on_shed(sched::Server& server) override;
+
+  // Tunnels: exchange_tunnel.cpp
+  void route_connection();
+  void open_tunnel(std::string_view head);
+  void note_first_byte();
+  std::string_view requested_name() const;
 
   // (b), (c): exchange_route.cpp
   void remember(const RequestHead& head, uint32_t offset);
@@ -234,6 +246,9 @@ class Exchange final : public UpstreamConnection::User,
   std::string_view method_text_, target_, host_, version_text_, referer_, user_agent_;
   std::string_view head_bytes_;
 
+  bool tcp_ = false;      // A connection without requests.
+  std::string tcp_name_;  // That it asks for by TLS, in lower case.
+
   // Routing.
   const config::Rule* rule_ = nullptr;
   const rules::Actions* actions_ = nullptr;  // The rule's, if it has any.
@@ -274,7 +289,7 @@ class Exchange final : public UpstreamConnection::User,
   BodyRelay request_relay_;
   BodyRelay response_relay_;
   std::string_view upgrade_;        // What the server was offered to change to; of the pool's list.
-  std::unique_ptr<Tunnel> tunnel_;  // Once it has.
+  std::unique_ptr<Tunnel> tunnel_;  // Once it has, or a TCP connection has its server.
 
   // Accounting.
   int64_t wall_time_ms_ = 0;

@@ -34,7 +34,8 @@ void Hedge::on_response_end(int32_t) {
 void Exchange::arm_hedge() {
   const config::Hedge& hedge = pool_config().hedge;
   if (hedge.percentile <= 0 || attempts_ != 1) return;
-  if (!is_idempotent(method_) || request_framing_ != Framing::kNone || !upgrade_.empty()) return;
+  if (tcp_ || !upgrade_.empty()) return;
+  if (!is_idempotent(method_) || request_framing_ != Framing::kNone) return;
   if (local_->latency().count() < kSamplesLeast) return;
   const Duration usual = local_->latency().quantile(hedge.percentile / 100);
   context_.io.arm(hedge_timer_, assigned_ + std::max(usual, hedge.delay_min));

@@ -79,7 +79,8 @@ bool Exchange::attempt(const RequestHead* head) {
 // Null also if the pool keeps none that this request may use.
 UpstreamConnection* Exchange::take_kept(const sched::Server& server, UpstreamConnection::User& user,
                                         bool probe) {
-  if (pool_config().send_proxy != 0) return nullptr;  // One with a PROXY header is its client's.
+  // One with a PROXY header is its client's, and so is a tunnel.
+  if (tcp_ || pool_config().send_proxy != 0) return nullptr;
   return context_.upstreams->take(server, idle_limits(pool_config()), probe, user,
                                   pool_->tls_of(server));
 }
@@ -126,6 +127,7 @@ void Exchange::on_connected(int32_t result) {
   }
   connected_ = context_.io.now();
   end_pending();
+  if (tcp_) return open_tunnel({});
   send_request(nullptr);
 }
 

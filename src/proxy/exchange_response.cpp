@@ -194,11 +194,7 @@ void Exchange::switch_protocols(const ResponseHead& head) {
   response_half_ = Half::kBody;
   judge(sched::Verdict::kSuccess);
   head_sent_ = true;
-  tunnel_ =
-      std::make_unique<Tunnel>(context_, *this, Tunnel::Side{session_.stream(), session_.input()},
-                               Tunnel::Side{connection_->stream(), connection_->input()});
-  if (tunnel_->start(out.view())) return on_tunnel_end();
-  on_tunnel_progress();
+  open_tunnel(out.view());
 }
 
 void Exchange::response_done() {

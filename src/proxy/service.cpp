@@ -8,6 +8,7 @@
 #include <deque>
 #include <utility>
 
+#include "core/config_protocol.h"
 #include "core/log.h"
 #include "core/slab.h"
 #include "proxy/mirror.h"
@@ -143,6 +144,7 @@ void ServiceImpl::use(std::shared_ptr<const Snapshot> snapshot) {
     ListenerState& state = listener_state(config.listeners[i].name);
     state.config = config.listeners[i];
     state.index = i;
+    state.wants_name = config::wants_name(config, i);
   }
   use_tls();
   if (limits_.spread != nullptr)

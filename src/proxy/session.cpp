@@ -55,6 +55,7 @@ SocketAddress Session::destination() const {
 
 // What the client has to say begins: a handshake, or the first head.
 void Session::begin_stream() {
+  if (tcp_) return begin_tcp();
   if (listener_.tls != nullptr) return start_tls();
   phase_ = Phase::kReading;
   read_more();
@@ -94,7 +95,8 @@ HeadLimits Session::head_limits() const {
 
 bool Session::may_keep_alive() const {
   const uint32_t limit = listener_.config.keep_alive_requests;
-  return !context_.draining && !client_ended_ && listener_.index != config::kNone &&
+  const bool is_http = listener_.config.protocol == config::Protocol::kHttp;
+  return !context_.draining && !client_ended_ && listener_.index != config::kNone && is_http &&
          (limit == 0 || requests_ < limit);
 }
 
@@ -183,23 +185,21 @@ void Session::watch_client() {
 }
 
 void Session::on_receive(int32_t result) {
-  if (result > 0 && phase_ != Phase::kReading && phase_ != Phase::kExchange) {
+  if (result > 0 && phase_ != Phase::kReading && phase_ != Phase::kExchange)
     context_.io.release(receive_.buffer);
-  }
   switch (phase_) {
     case Phase::kPreface:
     case Phase::kHandshake:
       SHUNT_ASSERT(false);  // They poll.
       return;
     case Phase::kReading:
-      if (result <= 0) return terminate(false);
+      if (result <= 0) return tcp_ ? on_hello_end(result) : terminate(false);
       input_.adopt(receive_.buffer);
       return process_input();
     case Phase::kExchange:
       if (result < 0) return exchange_->on_client_gone(Reason::kClientReset);
-      // A client may close its direction and still wait for the answer (RFC 9112 §9.6 knows
-      // half-closed connections). Only a reset, or an end of both directions, says that nobody
-      // does.
+      // A client may end its direction and still wait for the answer (RFC 9112 §9.6): only a
+      // reset, or an end of both directions, says that nobody does.
       if (result == 0) {
         client_ended_ = true;
         if (!ready_.submitted) stream_.poll(context_.io, ready_, 0);
@@ -219,13 +219,12 @@ void Session::on_ready(int32_t result) {
   if (phase_ == Phase::kLingering) return discard();
   if (phase_ == Phase::kHandshake) return on_handshake(result);
   if (phase_ == Phase::kExchange) {
-    // Armed by an end of the client's direction, or for the rest of a head that was refused
-    // meanwhile.
-    if (result > 0 && (result & (POLLERR | POLLHUP)) != 0) {
+    // Armed by an end of the client's direction, or for the rest of a head that was refused.
+    if (result > 0 && (result & (POLLERR | POLLHUP)) != 0)
       exchange_->on_client_gone(Reason::kClientReset);
-    }
     return;
   }
+  if (tcp_ && !listener_.wants_name) return begin_connection({});
   const std::span<char> room = input_.room(context_.io, context_.blocks);
   const int64_t received = stream_.recv_now(context_.io, room);
   if (received == -EAGAIN) return read_more();
@@ -239,7 +238,7 @@ void Session::on_ready(int32_t result) {
 void Session::process_input() {
   SHUNT_ASSERT(!processing_);
   processing_ = true;
-  while (phase_ == Phase::kReading && process_head()) {
+  while (phase_ == Phase::kReading && (tcp_ ? process_hello() : process_head())) {
   }
   processing_ = false;
   if (phase_ == Phase::kTerminating) join();
@@ -284,8 +283,8 @@ bool Session::process_head() {
 }
 
 void Session::refuse(Reason reason, Reject reject) {
-  // A client that wants TLS understands no page in clear.
-  if (listener_.tls != nullptr && !stream_.is_tls())
+  // A client that wants TLS or no HTTP understands no page in clear.
+  if (tcp_ || (listener_.tls != nullptr && !stream_.is_tls()))
     return lose(reason, reject.why, Afterwards::kClose);
   enter(Phase::kExchange);
   exchange_ = owner_.make_exchange(*this);
@@ -352,6 +351,7 @@ void Session::on_timer() {
       if (!stream_.tls()->has_heard()) return terminate(false);
       return lose(Reason::kTlsHandshake, "the handshake did not end in time", Afterwards::kReset);
     case Phase::kReading:
+      if (tcp_) return on_hello_timeout();
       if (input_.empty()) return terminate(false);
       return refuse(Reason::kRequestHeaderTimeout,
                     {408, "the request head did not arrive in time"});

@@ -6,6 +6,9 @@
 //   kReading ──head complete──→ kExchange ──answered──→ kReading … or kLingering → kTerminating →
 //   freed
 //
+// On a listener with protocol = "tcp" it reads a ClientHello at most (session_tcp.cpp), and the
+// exchange is a tunnel from the start.
+//
 // Closing is terminate() → join() → close: nothing is freed while the loop may still complete one
 // of its operations.
 #pragma once
@@ -35,6 +38,7 @@ struct ListenerState {
       config::kNone;  // In the snapshot in use; kNone once it is gone from the configuration.
   uint32_t sessions = 0;
   io::TlsServerContext* tls = nullptr;  // Null: plain.
+  bool wants_name = false;  // TCP: which name a client asks for decides what becomes of it.
 };
 
 // What the service does for its sessions.
@@ -63,7 +67,7 @@ class Session : public ListNode<> {
 
   // --- For the exchange ---
   io::Stream& stream() { return stream_; }
-  std::string_view scheme() const { return stream_.is_tls() ? "https" : "http"; }
+  std::string_view scheme() const { return tcp_ ? "tcp" : stream_.is_tls() ? "https" : "http"; }
   Input& input() { return input_; }            // Begins with the request of the exchange.
   Input& next_input() { return next_input_; }  // What arrived behind it meanwhile.
   const ListenerState& listener() const { return listener_; }
@@ -100,6 +104,11 @@ class Session : public ListNode<> {
   void start_tls();
   void on_handshake(int32_t result);
   void lose(Reason reason, const char* why, Afterwards afterwards);
+  void begin_tcp();
+  bool process_hello();
+  void begin_connection(std::string_view name);
+  void on_hello_end(int32_t result);
+  void on_hello_timeout();
   void read_more();
   void on_receive(int32_t result);
   void on_ready(int32_t result);
@@ -118,6 +127,8 @@ class Session : public ListNode<> {
   Context& context_;
   SessionOwner& owner_;
   ListenerState& listener_;
+  // As it was when the client came.
+  const bool tcp_ = listener_.config.protocol == config::Protocol::kTcp;
 
   io::Stream stream_;
   Phase phase_ = Phase::kReading;

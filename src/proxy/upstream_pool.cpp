@@ -86,7 +86,7 @@ void UpstreamConnection::connected() {
   tls_ = nullptr;
   enter(State::kActive);
   io::bind<&UpstreamConnection::on_more>(more_, *this);
-  receive();
+  if (!user_->reads_stream()) receive();
   user_->on_connected(0);
 }
 

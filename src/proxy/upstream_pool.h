@@ -38,7 +38,9 @@ class UpstreamConnection : public ListNode<>, public ListNode<ByUse> {
     // nothing. Called right before on_connected(0).
     virtual std::string_view preamble(std::span<char>) { return {}; }
     virtual void on_connected(
-        int32_t result) = 0;               // 0 or a negative errno; then the connection is gone.
+        int32_t result) = 0;  // 0 or a negative errno; then the connection is gone.
+    // Whether the user reads the stream itself; then there is no answer to tell of.
+    virtual bool reads_stream() const { return false; }
     virtual void on_response_bytes() = 0;  // More in input().
     virtual void on_response_end(
         int32_t result) = 0;  // 0: closed by the server; else a negative errno.

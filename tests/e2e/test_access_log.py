@@ -10,7 +10,7 @@ import threading
 
 from harness import Client, ShuntTest, farm, free_port, get, main, response, signal, wait_until, wrk
 
-KEYS = ["time", "client", "client_port", "listener", "method", "scheme", "host", "target", "version", "status",
+KEYS = ["time", "client", "client_port", "listener", "method", "scheme", "sni", "host", "target", "version", "status",
         "reason", "detail", "rule", "pool", "server", "scheduler", "attempts", "reused", "bytes_in", "bytes_out",
         "queue_us", "connect_us", "first_byte_us", "total_us", "referer", "user_agent"]
 COMBINED = re.compile(
@@ -37,7 +37,7 @@ class JsonTest(ShuntTest):
         self.assertEqual(list(first), KEYS)
         expected = {
             "client": "127.0.0.1", "client_port": client.socket.getsockname()[1], "listener": "web", "method": "GET",
-            "scheme": "http", "host": "h.example", "target": "/a?b=c", "version": "HTTP/1.1", "status": 200,
+            "scheme": "http", "sni": None, "host": "h.example", "target": "/a?b=c", "version": "HTTP/1.1", "status": 200,
             "reason": "done", "detail": None, "rule": "default", "pool": "pages", "server": "s1", "scheduler": "wlc",
             "attempts": 1, "reused": False, "referer": "http://r/", "user_agent": "agent/1",
             "bytes_in": len(b"GET /a?b=c HTTP/1.1\r\nHost: h.example:81\r\nUser-Agent: agent/1\r\n"

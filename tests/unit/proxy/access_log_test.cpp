@@ -37,6 +37,7 @@ AccessRecord full_record() {
   record.listener = "web";
   record.method = "GET";
   record.scheme = "http";
+  record.sni = "cdn.example.com";
   record.host = "cdn.example.com";
   record.target = "/a.png?x=1";
   record.version = "HTTP/1.1";
@@ -151,7 +152,8 @@ BOOST_AUTO_TEST_SUITE(access_log)
 BOOST_AUTO_TEST_CASE(json_has_every_field) {
   BOOST_TEST(json_line(full_record()) ==
              R"({"time":"2026-01-31T12:00:00.123Z","client":"192.0.2.7","client_port":51234,)"
-             R"("listener":"web","method":"GET","scheme":"http","host":"cdn.example.com",)"
+             R"("listener":"web","method":"GET","scheme":"http",)"
+             R"("sni":"cdn.example.com","host":"cdn.example.com",)"
              R"("target":"/a.png?x=1","version":"HTTP/1.1","status":200,"reason":"done",)"
              R"("detail":null,"rule":"images","pool":"image-pool","server":"i1",)"
              R"("scheduler":"lblcr","attempts":2,"reused":true,"bytes_in":90,"bytes_out":1234,)"
