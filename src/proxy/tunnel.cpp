@@ -42,6 +42,7 @@ bool Tunnel::take_end(BodyRelay& relay) {
   const bool upwards = &relay == &up_;
   switch (relay.end()) {
     case BodyRelay::End::kDone: {
+      (upwards ? client_ended_ : server_ended_) = true;
       (upwards ? server_ : client_).stream.shutdown_write(context_.io);
       const BodyRelay& other = upwards ? down_ : up_;
       const bool other_to_come = !upwards && !up_started_;
@@ -53,6 +54,9 @@ bool Tunnel::take_end(BodyRelay& relay) {
       reason_ = upwards ? Reason::kClientReset : Reason::kServerReset;
       break;
     case BodyRelay::End::kSinkFailed:
+      // A side that has ended its direction and takes no more has closed. What comes too late for
+      // it is often no more than the close_notify of the other's TLS.
+      if (upwards ? server_ended_ : client_ended_) break;
       reason_ = upwards ? Reason::kServerReset : Reason::kClientReset;
       break;
     case BodyRelay::End::kBadFraming:

@@ -36,7 +36,7 @@ class Tunnel final : public BodyRelay::Owner {
 
   // Sends `head` to the client, then what comes. True if the tunnel has ended already.
   bool start(std::string_view head);
-  // kDone: both sides have ended their direction, and all was passed on.
+  // kDone: both sides have ended their direction and all was passed on, or one has closed.
   Reason reason() const { return reason_; }
   uint64_t bytes_to_server() const { return up_.bytes_sent(); }
   uint64_t bytes_to_client() const { return down_.bytes_sent(); }  // The head included.
@@ -57,6 +57,8 @@ class Tunnel final : public BodyRelay::Owner {
   BodyRelay up_;    // Client to server.
   BodyRelay down_;  // Server to client.
   bool up_started_ = false;
+  bool client_ended_ = false;  // Its direction; all of it was passed on.
+  bool server_ended_ = false;
   bool over_ = false;
   Reason reason_ = Reason::kDone;
 };

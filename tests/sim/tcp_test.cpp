@@ -257,6 +257,26 @@ BOOST_AUTO_TEST_CASE(silence_ends_it_in_time_and_a_drain_does_not) {
   world.finish();
 }
 
+BOOST_AUTO_TEST_CASE(what_comes_too_late_for_a_server_that_has_closed_is_no_failure) {
+  ProxyWorld world(tcp());
+  world.io().serve(ProxyWorld::server_address(0), [](SimPeer& peer) {
+    peer.send("all there is");
+    peer.close();
+  });
+  SimPeer& client = world.connect();
+  world.io().settle();
+  BOOST_TEST(client.received() == "all there is");
+  BOOST_TEST(client.ended());
+  for (int i = 0; i < 3; ++i) {
+    client.send("too late");
+    world.io().settle();
+  }
+  client.finish();
+  world.io().settle();
+  world.finish();
+  BOOST_TEST(world.ended(Reason::kDone) == 1u);
+}
+
 BOOST_AUTO_TEST_CASE(a_reload_may_change_what_a_listener_speaks) {
   ProxyWorld world(by_name(0, true));
   const std::string greeting = "hello";
