@@ -1,5 +1,5 @@
-# Listeners with protocol = "tcp" and protocols in which the server may speak first and either side may end its direction
-# long before the other. test_sni.py has TLS connections by name.
+# Listeners with protocol = "tcp" and protocols in which the server may speak first and either side may end its
+# direction long before the other. test_sni.py has TLS connections by name.
 import hashlib
 import socket
 import threading
@@ -204,8 +204,10 @@ class Servers(ShuntTest):
         certificate = make_certificate(self.folder, "server", ["127.0.0.1"])
         port = free_port()
         self.nginx({"index.html": b"by tls\n"}, extra=(
-            f"listen 127.0.0.1:{port} ssl; ssl_certificate {certificate.path}; ssl_certificate_key {certificate.key};"))
-        front = self.shunt(listener(free_port()) + pool([f"127.0.0.1:{port}"], f'tls = {{ ca = "{certificate.path}" }}'))
+            f"listen 127.0.0.1:{port} ssl; ssl_certificate {certificate.path}; "
+            f"ssl_certificate_key {certificate.key};"))
+        keys = f'tls = {{ ca = "{certificate.path}" }}'
+        front = self.shunt(listener(free_port()) + pool([f"127.0.0.1:{port}"], keys))
         client = self.client(front.port)
         self.assertEqual(client.get("/").body, b"by tls\n")
         client.close()
