@@ -38,7 +38,8 @@ class JsonTest(ShuntTest):
         expected = {
             "client": "127.0.0.1", "client_port": client.socket.getsockname()[1], "listener": "web", "method": "GET",
             "scheme": "http", "sni": None, "host": "h.example", "target": "/a?b=c", "version": "HTTP/1.1",
-            "status": 200, "reason": "done", "detail": None, "rule": "default", "pool": "pages", "server": "s1", "scheduler": "wlc",
+            "status": 200, "reason": "done",
+            "detail": None, "rule": "default", "pool": "pages", "server": "s1", "scheduler": "wlc",
             "attempts": 1, "reused": False, "referer": "http://r/", "user_agent": "agent/1",
             "bytes_in": len(b"GET /a?b=c HTTP/1.1\r\nHost: h.example:81\r\nUser-Agent: agent/1\r\n"
                             b"Referer: http://r/\r\n\r\n"), "bytes_out": len(answers[0].raw)}
