@@ -73,7 +73,12 @@ class Stream {
     return io.splice_out(pipe, fd_, size, more);
   }
 
-  // Ends our direction; what the peer still sends can be read away.
+  // Ends our direction; that of the peer goes on.
+  void end_write(Io& io) {
+    if (tls_ != nullptr) return tls_->end_write();
+    io.shutdown_write(fd_);
+  }
+  // Ends our direction; what the peer still sends can be read away, and no more.
   void shutdown_write(Io& io) {
     if (tls_ != nullptr) return tls_->shutdown_write();
     io.shutdown_write(fd_);

@@ -311,12 +311,16 @@ void TlsStream::send_close_notify() {
   flush();
 }
 
-void TlsStream::shutdown_write() {
+void TlsStream::end_write() {
   send_close_notify();
+  engine_.io().shutdown_write(fd_);
+}
+
+void TlsStream::shutdown_write() {
+  end_write();
   // A connection that lingers needs no keys.
   ssl_.reset();
   has_bytes_ = false;
-  engine_.io().shutdown_write(fd_);
 }
 
 void TlsStream::say_goodbye() {

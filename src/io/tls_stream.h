@@ -52,7 +52,9 @@ class TlsStream {
   // Whether the peer has sent anything at all.
   bool has_heard() const { return heard_; }
 
-  // close_notify, then the end of our direction. What the peer still sends is raw and unread.
+  // close_notify, then the end of our direction; that of the peer goes on.
+  void end_write();
+  // The same, but what the peer still sends is raw and unread.
   void shutdown_write();
   // Before the descriptor is closed: close_notify if that may still go out.
   void say_goodbye();

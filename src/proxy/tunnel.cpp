@@ -43,7 +43,7 @@ bool Tunnel::take_end(BodyRelay& relay) {
   switch (relay.end()) {
     case BodyRelay::End::kDone: {
       (upwards ? client_ended_ : server_ended_) = true;
-      (upwards ? server_ : client_).stream.shutdown_write(context_.io);
+      (upwards ? server_ : client_).stream.end_write(context_.io);
       const BodyRelay& other = upwards ? down_ : up_;
       const bool other_to_come = !upwards && !up_started_;
       over_ = !other.active() && !other_to_come;

@@ -7,6 +7,7 @@ import threading
 import websockets
 
 from harness import TIMEOUT, ShuntTest, main, response
+from tls import TlsClient, client_context, make_certificate
 
 UPGRADE = (b"GET /chat HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgrade\r\nUpgrade: WebSocket\r\n"
            b"Sec-WebSocket-Key: x\r\n\r\n")
@@ -72,6 +73,28 @@ class WebSocket(ShuntTest):
             self.assertGreater(entry["bytes_out"], sum(sizes[1:]))
 
 
+    def test_over_tls(self):
+        """Nothing can be spliced, and what is decrypted already waits in no socket."""
+        certificate = make_certificate(self.folder, "site", ["localhost"])
+        echo = Echo()
+        self.addCleanup(echo.stop)
+        tls = f'tls = {{ certificate = "{certificate.path}", key = "{certificate.key}" }}'
+        shunt = self.shunt_before([echo], listener=tls)
+
+        async def talk():
+            context = client_context(certificate, alpn=["http/1.1"])
+            async with websockets.connect(f"wss://localhost:{shunt.port}/", ssl=context, max_size=None,
+                                          compression=None) as connection:
+                for size in (1, 16_384, 70_000, 2_000_000):
+                    message = bytes(size)
+                    await connection.send(message)
+                    self.assertEqual(await asyncio.wait_for(connection.recv(), TIMEOUT), message)
+
+        asyncio.run(talk())
+        entry = shunt.wait_for_access_log(1)[0]
+        self.assertEqual((entry["scheme"], entry["sni"], entry["status"]), ("https", "localhost", 101))
+
+
 class RawTunnel(ShuntTest):
     """The server is a socket of the test's own."""
 
@@ -113,6 +136,19 @@ class RawTunnel(ShuntTest):
         self.assertEqual(server.recv(100), b"")
         entry = self.shunt_.wait_for_access_log(1)[0]
         self.assertEqual((entry["status"], entry["reason"]), (101, "done"))
+
+    def test_half_close_over_tls(self):
+        certificate = make_certificate(self.folder, "site", ["localhost"])
+        self.begin(listener=f'tls = {{ certificate = "{certificate.path}", key = "{certificate.key}" }}').close()
+        with TlsClient(self.shunt_.port, context=client_context(certificate, alpn=["http/1.1"])) as client:
+            client.send(UPGRADE)
+            server, _ = self.accept()
+            server.sendall(AGREED + b"first")
+            client.read_until(b"first")
+            server.shutdown(socket.SHUT_WR)
+            self.assertEqual(client.read_to_end(), b"")
+            client.send(b"still up")
+            self.assertEqual(server.recv(100), b"still up")
 
     def test_nothing_goes_on_before_the_server_agrees(self):
         client = self.begin()

@@ -37,6 +37,29 @@ BOOST_AUTO_TEST_CASE(urls) {
   }
 }
 
+// Where there is no HTTP, a URL stands for a connection, and its name for what TLS asks for.
+BOOST_AUTO_TEST_CASE(connections) {
+  config::Config config;
+  config.listeners.resize(2);
+  config.listeners[1].protocol = config::Protocol::kTcp;
+  for (const auto& [url, sni] : {std::pair("https://A.example:8443/x?y", "a.example"),
+                                 std::pair("http://a.example:8443/x?y", "")}) {
+    SampleRequest request;
+    BOOST_REQUIRE(request.parse("GET", url, {}, "192.0.2.1").has_value());
+    request.arrive_at(config, 0);
+    BOOST_TEST(!request.is_connection());
+    BOOST_TEST(request.view().path == "/x");
+    request.arrive_at(config, 1);
+    BOOST_TEST(request.is_connection());
+    BOOST_TEST(!request.path_rewritten());
+    BOOST_TEST(request.view().sni == sni);
+    BOOST_TEST(request.view().host == sni);
+    for (const std::string_view none :
+         {request.view().method, request.view().scheme, request.view().path, request.view().query})
+      BOOST_TEST(none == "");
+  }
+}
+
 BOOST_AUTO_TEST_CASE(refused) {
   struct Case {
     const char* url;
