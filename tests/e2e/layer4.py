@@ -7,7 +7,7 @@ import socket
 import subprocess
 import threading
 
-from harness import SLOWNESS, TIMEOUT, binary, wait_until
+from harness import SLOWNESS, TIMEOUT, Stream, binary, read_response, wait_until
 from namespaces import Namespace
 
 CLIENT, DIRECTOR, FIRST_SERVER = 1, 254, 11
@@ -15,13 +15,13 @@ NGINX_CONFIG = """
 daemon off; master_process off; pid {folder}/nginx.pid;
 events {{ worker_connections 512; }}
 http {{
-  access_log off; sendfile on; keepalive_requests 1000000;
+  access_log off; sendfile on; keepalive_requests 1000000; client_max_body_size 0;
   client_body_temp_path {folder}; proxy_temp_path {folder}; fastcgi_temp_path {folder};
   uwsgi_temp_path {folder}; scgi_temp_path {folder};
   server {{
     listen 80; listen [::]:80 ipv6only=on; listen 8080; listen [::]:8080 ipv6only=on;
     location = / {{ return 200 "{name}\\n"; }}
-    location /files/ {{ root {folder}; }}
+    location /files/ {{ root {folder}; dav_methods PUT; }}
   }}
 }}
 """
@@ -64,6 +64,8 @@ class Server(Host):
         self.name = f"s{number}"
         self.folder = pathlib.Path(folder, self.name)
         (self.folder / "files").mkdir(parents=True)
+        for folder in (self.folder, self.folder / "files"):
+            folder.chmod(0o777)  # nginx may write there.
         config = self.folder / "nginx.conf"
         config.write_text(NGINX_CONFIG.format(folder=self.folder, name=self.name))
         self._log = open(self.folder / "error.log", "wb")
@@ -183,3 +185,30 @@ class Farm:
                     return None
 
             return wait_until(answer, f"an answer from {address}:{port}")
+
+    def connect(self, address, port=80):
+        """A connection from the client over which a test says what it likes; close it."""
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        connected = self.client.socket(family, socket.SOCK_STREAM)
+        connected.settimeout(TIMEOUT)
+        try:
+            connected.connect((address, port))
+        except OSError:
+            connected.close()
+            raise
+        return Stream(connected)
+
+
+def say(stream, target="/"):
+    """One request on a connection that stays open; returns the body."""
+    stream.send(f"GET {target} HTTP/1.1\r\nHost: farm\r\n\r\n".encode())
+    return read_response(stream, "GET").body.decode().strip()
+
+
+def service(name, address, servers, method="nat", protocol="tcp", scheduler="rr", more=""):
+    """A [[service]]; `servers`: pairs of a name and the TOML of its keys."""
+    lines = ["[[service]]", f'name = "{name}"', f'protocol = "{protocol}"', f'address = "{address}"',
+             'interface = "eth0"', f'forward = "{method}"', f'scheduler = "{scheduler}"', more]
+    for server, keys in servers:
+        lines += ["[[service.server]]", f'name = "{server}"', keys]
+    return "\n".join(lines) + "\n"
