@@ -18,8 +18,8 @@ constexpr const char* kDescription =
     "Shunt, a content-switching load balancer: reads each HTTP request, picks a typed pool of\n"
     "servers by rules on its content, and a server in it with a Linux Virtual Server scheduler.";
 
-constexpr std::array<std::string_view, 6> kCommands = {"run",      "check", "explain",
-                                                       "schedule", "demo",  "agent"};
+constexpr std::array<std::string_view, 7> kCommands = {"run",  "check", "explain", "schedule",
+                                                       "demo", "agent", "import"};
 
 constexpr const char* kFooter = R"(Exit codes:
   0  fine
@@ -77,6 +77,11 @@ comes out is let in only for the virtual addresses given, which the tun device g
 
 docs/layer4-servers.md has the commands for kernels that do it themselves.)";
 
+constexpr const char* kImportFooter =
+    R"(IPVS knows no interface, so all services get the one given. Lines that have no counterpart are named,
+and the exit code is 1 then. Example:
+  ipvsadm -S -n | shunt import - --interface eth0 > farm.toml)";
+
 // CLI11 writes how often an argument is expected as "(1x)"; everybody else writes "...".
 class Formatter : public CLI::Formatter {
  public:
@@ -107,6 +112,7 @@ struct Options {
   ScheduleCommand schedule;
   DemoCommand demo;
   AgentCommand agent;
+  ImportCommand import;
   std::vector<std::string> request;  // Words behind FILE of explain.
   std::vector<std::string> headers;
   std::string log_level = "info";
@@ -220,6 +226,15 @@ void declare_agent(CLI::App& app, AgentCommand& agent) {
   command->footer(kAgentFooter);
 }
 
+void declare_import(CLI::App& app, ImportCommand& import) {
+  CLI::App* command = app.add_subcommand("import", "Turn `ipvsadm -S -n` into a configuration");
+  command->add_option("FILE", import.file, "What ipvsadm saved; -: standard input")->required();
+  command->add_option("--interface", import.interface, "By which clients come")
+      ->type_name("NAME")
+      ->capture_default_str();
+  command->footer(kImportFooter);
+}
+
 // The command that was given, completed with what CLI11 cannot do by itself.
 Command chosen(const CLI::App& app, Options& options) {
   if (app.got_subcommand("run")) {
@@ -230,6 +245,7 @@ Command chosen(const CLI::App& app, Options& options) {
   if (app.got_subcommand("schedule")) return options.schedule;
   if (app.got_subcommand("demo")) return options.demo;
   if (app.got_subcommand("agent")) return options.agent;
+  if (app.got_subcommand("import")) return options.import;
   ExplainCommand& explain = options.explain;
   if (options.request.size() == 2) explain.method = options.request.front();
   explain.url = options.request.back();
@@ -302,6 +318,7 @@ std::expected<Command, Outcome> parse_command_line(std::span<const char* const> 
   declare_schedule(app, options.schedule);
   declare_demo(app, options.demo);
   declare_agent(app, options.agent);
+  declare_import(app, options.import);
   app.footer(kFooter);  // Last, or all commands would inherit it.
 
   std::vector<std::string> given = without_habits(words);

@@ -66,7 +66,14 @@ struct AgentCommand {
 };
 ExitCode run_agent(const AgentCommand& command);
 
+// What ipvsadm saved, as a configuration.
+struct ImportCommand {
+  std::string file;  // "-": standard input.
+  std::string interface = "eth0";
+};
+Outcome import(const ImportCommand& command);
+
 using Command = std::variant<RunCommand, CheckCommand, ExplainCommand, ScheduleCommand, DemoCommand,
-                             AgentCommand>;
+                             AgentCommand, ImportCommand>;
 
 }  // namespace shunt::app

@@ -18,7 +18,7 @@ class CommandLineTest(ShuntTest):
     def test_help_lists_the_commands(self):
         done = run_shunt("--help")
         self.assertEqual(done.returncode, FINE)
-        for command in ("run", "check", "explain", "schedule", "demo", "agent"):
+        for command in ("run", "check", "explain", "schedule", "demo", "agent", "import"):
             with self.subTest(command):
                 self.assertRegex(done.stdout, rf"(?m)^\s*{command}\b")
 

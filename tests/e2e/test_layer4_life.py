@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-# What changes while layer 4 forwards: servers drained, removed and killed under load, reloads, a director that restarts,
+# What changes while layer 4 works: servers drained, removed and killed under load, reloads, a director that restarts,
 # persistence, one-packet scheduling, dropped privileges; and what is missing at the start. In network namespaces of the
 # test's own; skipped where those are refused.
 import contextlib

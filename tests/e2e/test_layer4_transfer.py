@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-# Layer 4 with large transfers: each method, both directions, segments of 64 KiB, links of different MTU; what arrives is
-# what was sent, byte for byte. In network namespaces of the test's own; skipped where those are refused.
+# Layer 4 with large transfers: each method, both directions, segments of 64 KiB, links of different MTU; what arrives
+# is what was sent, byte for byte. In network namespaces of the test's own; skipped where those are refused.
 import filecmp
 import hashlib
 import os
