@@ -9,6 +9,7 @@
 
 #include "core/assert.h"
 #include "core/wall_clock.h"
+#include "io/tls_hash.h"
 #include "sched/registry.h"
 
 namespace shunt::app {
@@ -154,6 +155,20 @@ Prepared prepare_file(const std::filesystem::path& path) {
   return prepare(config::load_file(path, {.schedulers = sched::known_schedulers()}));
 }
 
+// Tokens go by the servers' names: a server keeps its clients when its address changes.
+void ServerSets::make_sticky(proxy::Pool& pool) {
+  using Mode = config::Sticky::Mode;
+  const config::Sticky& sticky = pool.config->sticky;
+  if (sticky.mode == Mode::kLearn || sticky.mode == Mode::kKey)
+    pool.state->sticky.resize(sticky.entries);
+  if (sticky.mode != Mode::kInsert && sticky.mode != Mode::kPrefix) return;
+  if (sticky.secret.empty() && sticky_key_.empty()) sticky_key_ = io::random_key();
+  const std::string& key = sticky.secret.empty() ? sticky_key_ : sticky.secret;
+  for (const sched::Server* server : pool.servers->servers()) {
+    pool.tokens.add(proxy::make_token(key, pool.config->name, server->spec.name), server->id);
+  }
+}
+
 std::shared_ptr<const proxy::Snapshot> ServerSets::apply(Prepared prepared, Changes& changes) {
   SHUNT_ASSERT(prepared.good());
   SHUNT_ASSERT(prepared.empty_sets.size() == prepared.config().pools.size());
@@ -181,6 +196,7 @@ std::shared_ptr<const proxy::Snapshot> ServerSets::apply(Prepared prepared, Chan
     reconcile(*parts.servers, pool, changes);
     snapshot->pools.push_back(snapshot_pool(pool, parts.servers, parts.state));
     snapshot->pools.back().tls = tls_of_servers(*snapshot, pool);
+    make_sticky(snapshot->pools.back());
   }
   // Requests in flight hold the removed pools' sets by their own snapshot.
   changes.pools_removed +=

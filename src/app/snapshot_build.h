@@ -54,6 +54,8 @@ class ServerSets {
   std::shared_ptr<const proxy::Snapshot> apply(Prepared prepared, Changes& changes);
 
  private:
+  void make_sticky(proxy::Pool& pool);
+
   struct PoolParts {
     std::shared_ptr<sched::ServerSet> servers;
     std::shared_ptr<proxy::PoolState> state;
@@ -61,6 +63,7 @@ class ServerSets {
   std::map<std::string, PoolParts> pools_;
   // From the first configuration with TLS on: tickets outlive reloads.
   std::unique_ptr<io::TlsTicketKeys> tickets_;
+  std::string sticky_key_;  // Of pools without a secret; from the first of them on.
   uint64_t generation_ = 0;
 };
 

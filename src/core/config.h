@@ -14,6 +14,7 @@
 #include "core/address.h"
 #include "core/config_flow.h"
 #include "core/config_service.h"
+#include "core/config_sticky.h"
 #include "core/diagnostics.h"
 #include "core/instant.h"
 
@@ -213,15 +214,6 @@ struct SplitShare {
   uint32_t weight = 0;    // 0..65535.
 };
 
-// What "locality" means for the hashing and locality schedulers, and a split's "same".
-struct LocalityKey {
-  enum class Kind : uint8_t { kPath, kUrl, kHost, kSource, kDestination, kHeader, kCookie, kQuery };
-  Kind kind = Kind::kPath;
-  std::string name;  // Of the header (lower case), cookie or query parameter.
-
-  friend bool operator==(const LocalityKey&, const LocalityKey&) = default;
-};
-
 inline constexpr uint32_t kPriorityMax = 7;
 
 struct Rule {
@@ -301,6 +293,7 @@ struct Pool {
   RetryBudget retry_budget;
   Ejection ejection;
   Hedge hedge;
+  Sticky sticky;
   std::vector<Server> servers;  // In the order of the file.
 
   friend bool operator==(const Pool&, const Pool&) = default;

@@ -94,9 +94,9 @@ constexpr Key kPool[] = {
     {"retry_budget"},
     {"ejection"},
     {"hedge"},
+    {"sticky"},
     {"balance_factor", kPlanned},
     {"spill", kPlanned},
-    {"sticky", kPlanned},
     {"health", kPlanned},
     {"feedback", kPlanned},
 };
@@ -109,6 +109,12 @@ constexpr Key kServerTls[] = {{"ca"}, {"verify"}, {"name"}, {"certificate"}, {"k
 constexpr Key kQueue[] = {{"size"}, {"timeout"}, {"target"}, {"interval"}};
 constexpr Key kRetryBudget[] = {{"share"}, {"floor"}};
 constexpr Key kEjection[] = {{"failures"}, {"time"}, {"time_max"}, {"max_share"}};
+constexpr Key kSticky[] = {
+    {"cookie"},           {"mode"},   {"key"},       {"ttl"},
+    {"entries"},          {"secret"}, {"path"},      {"domain"},
+    {"http_only"},        {"secure"}, {"same_site"}, {"private"},
+    {"expire_quiescent"},
+};
 constexpr Key kHedge[] = {{"percentile"}, {"delay_min"}};
 constexpr Key kBreaker[] = {{"requests"}, {"pending"}, {"retries"}, {"time"}};
 constexpr Key kService[] = {
@@ -163,6 +169,7 @@ constexpr KeyTable kHostHeaderKeys{"[pool.NAME.host_header]", kHostHeader};
 constexpr KeyTable kQueueKeys{"[pool.NAME.queue]", kQueue};
 constexpr KeyTable kRetryBudgetKeys{"[pool.NAME.retry_budget]", kRetryBudget};
 constexpr KeyTable kEjectionKeys{"[pool.NAME.ejection]", kEjection};
+constexpr KeyTable kStickyKeys{"[pool.NAME.sticky]", kSticky};
 constexpr KeyTable kHedgeKeys{"[pool.NAME.hedge]", kHedge};
 constexpr KeyTable kBreakerKeys{"[pool.NAME.server.breaker]", kBreaker};
 constexpr KeyTable kServerKeys{"[[pool.NAME.server]]", kServer};
@@ -185,7 +192,7 @@ std::span<const KeyTable* const> key_tables() {
       &kMirrorKeys,  &kPoolKeys,        &kHostHeaderKeys,    &kServerKeys,
       &kTestKeys,    &kExpectKeys,      &kListenerTlsKeys,   &kServerTlsKeys,
       &kQueueKeys,   &kRetryBudgetKeys, &kEjectionKeys,      &kBreakerKeys,
-      &kHedgeKeys,   &kServiceKeys,     &kServiceServerKeys,
+      &kHedgeKeys,   &kServiceKeys,     &kServiceServerKeys, &kStickyKeys,
   };
   return kAll;
 }

@@ -36,6 +36,7 @@ extern const KeyTable kResponseHeaderKeys;  // `response_headers = { set = {…}
 extern const KeyTable kMirrorKeys;          // `mirror = { pool = "…" }`.
 extern const KeyTable kPoolKeys;
 extern const KeyTable kQueueKeys, kRetryBudgetKeys, kEjectionKeys, kBreakerKeys, kHedgeKeys;
+extern const KeyTable kStickyKeys;
 extern const KeyTable kHostHeaderKeys;  // `host_header = { set = "…" }`.
 extern const KeyTable kServerKeys;
 extern const KeyTable kListenerTlsKeys;

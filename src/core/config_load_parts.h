@@ -26,6 +26,8 @@ void load_server(Loading& loading, std::string_view pool_name, const toml::table
                  const ServerTls& pool_tls, Pool& pool);
 // The keys about load and failures: config_flow.h.
 void load_pool_flow(Loading& loading, TableReader& reader, Pool& pool);
+// `sticky` of a pool; leaves it alone if there is none.
+void load_sticky(Loading& loading, TableReader& reader, Sticky& sticky);
 void load_server_flow(Loading& loading, TableReader& reader, Server& server);
 void load_rule(Loading& loading, const toml::table& table);
 // `depth` counts the enclosing `not` and `any`.

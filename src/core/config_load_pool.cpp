@@ -199,6 +199,7 @@ void load_pool(Loading& loading, std::string_view name, const toml::table& table
   reader.duration("idle_timeout", pool.idle_timeout, kTimeoutMin, kTimeoutMax);
   reader.duration("idle_age", pool.idle_age, kTimeoutMin, kIdleAgeMax);
   load_pool_flow(loading, reader, pool);
+  load_sticky(loading, reader, pool.sticky);
 
   ServerTls tls;
   load_server_tls(loading, reader, tls);

@@ -47,6 +47,7 @@ class Counter {
   X(hedges_won, "hedges_won_total", "Those that the second server answered first.")                \
   X(queued, "queued_total", "Requests that had to wait for a server with room.")                   \
   X(queued_now, "queued", "Requests that wait for a server with room now.")                        \
+  X(breaks, "breaks_total", "Times that a server was left out for its load.")                      \
   X(ejections, "ejections_total", "Times that a server was left out for its failures.")            \
   X(bytes_in, "bytes_in_total", "Bytes received from clients, heads included.")                    \
   X(bytes_out, "bytes_out_total", "Bytes sent to clients, heads included.")                        \

@@ -14,6 +14,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -173,11 +174,18 @@ class Exchange final : public UpstreamConnection::User,
   Attempt describe_attempt() const;
   bool within_budget();
   void judge(sched::Verdict verdict, std::string_view why = {});
+  void judge(sched::Server& server, sched::Verdict verdict, std::string_view why);
   void judge_answer(uint16_t status);
   void end_pending();
   void exclude_server();
   void drop_connection();
   void give_up_server();
+
+  // Stickiness: exchange_sticky.cpp
+  void find_affinity(rules::RequestView& view);
+  sched::Server* claim_server();
+  void keep_affinity();
+  StickyAnswer answer_sticky(const ResponseHead& head);
 
   // A second request: exchange_hedge.cpp
   void arm_hedge();
@@ -186,7 +194,7 @@ class Exchange final : public UpstreamConnection::User,
   void send_hedge();
   void on_hedge_answer();
   void on_hedge_failed(Reason reason);
-  void end_hedge(sched::Verdict verdict);
+  void end_hedge(sched::Verdict verdict, std::string_view why = {});
   void adopt_hedge();
 
   // (f), (g): exchange_response.cpp
@@ -256,6 +264,10 @@ class Exchange final : public UpstreamConnection::User,
   const Pool* pool_ = nullptr;
   sched::Flow flow_;
   LocalPool* local_ = nullptr;  // Of pool_.
+
+  uint64_t sticky_server_ = 0;          // The id of the server it belongs to; 0: none.
+  std::optional<uint64_t> sticky_key_;  // Of its entry in the pool's table, if it may have one.
+  bool sticky_busy_ = false;            // That server is full, so that another serves meanwhile.
 
   // The server.
   static constexpr uint32_t kAttemptsMax = 8;

@@ -36,6 +36,7 @@ void Exchange::arm_hedge() {
   if (hedge.percentile <= 0 || attempts_ != 1) return;
   if (tcp_ || !upgrade_.empty()) return;
   if (!is_idempotent(method_) || request_framing_ != Framing::kNone) return;
+  if (sticky_server_ != 0) return;  // The session is with the first server.
   if (local_->latency().count() < kSamplesLeast) return;
   const Duration usual = local_->latency().quantile(hedge.percentile / 100);
   context_.io.arm(hedge_timer_, assigned_ + std::max(usual, hedge.delay_min));
@@ -87,15 +88,15 @@ void Exchange::send_hedge() {
 // The other request goes on alone.
 void Exchange::on_hedge_failed(Reason reason) {
   if (hedge_.kept || !is_server_failure(reason)) return end_hedge(sched::Verdict::kNone);
-  end_hedge(sched::Verdict::kFailure);
+  end_hedge(sched::Verdict::kFailure, info(reason).name);
 }
 
-void Exchange::end_hedge(sched::Verdict verdict) {
+void Exchange::end_hedge(sched::Verdict verdict, std::string_view why) {
   if (hedge_timer_.armed()) context_.io.cancel(hedge_timer_);
   if (hedge_.connection != nullptr)
     context_.upstreams->close(*std::exchange(hedge_.connection, nullptr));
   if (hedge_.server == nullptr) return;
-  pool_->servers->judge(*hedge_.server, verdict, context_.io.now());
+  judge(*hedge_.server, verdict, why);
   pool_->servers->unbind(*std::exchange(hedge_.server, nullptr), sched::Counted::kActive);
   hedge_.sent = false;
 }

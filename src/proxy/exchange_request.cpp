@@ -15,6 +15,13 @@ std::string host_of(const SocketAddress& address) {
   return address.is_ip() ? address.to_string() : "localhost";
 }
 
+// What of our cookies is not for servers.
+CookieFilter cookie_filter(const config::Sticky& sticky) {
+  using Mode = config::Sticky::Mode;
+  if (sticky.mode != Mode::kInsert && sticky.mode != Mode::kPrefix) return {};
+  return {sticky.cookie, sticky.mode == Mode::kPrefix};
+}
+
 }  // namespace
 
 void Exchange::use_pool(const Pool& pool) {
@@ -42,6 +49,7 @@ void Exchange::try_server(const RequestHead* head) {
 // With the server bound. False: it cannot even be connected to, and is left out from now on.
 bool Exchange::attempt(const RequestHead* head) {
   judged_ = false;
+  if (sticky_key_) keep_affinity();
   if (attempts_++ > 0) {
     context_.metrics.retries.add();
     counts_as_retry_ = true;
@@ -197,6 +205,7 @@ void Exchange::write_head(HeadBuffer& out, const RequestHead& head, const Pool& 
   std::array<char, kClientSubjectMax> subject_room;
   RequestForwarding how = forwarding(config, subject_room);
   how.upgrade = upgrade;
+  how.cookies = cookie_filter(config.sticky);
   std::string server_host;
   // A request without authority (HTTP/1.0) names nobody, and an empty Host helps no server.
   const bool names_server =

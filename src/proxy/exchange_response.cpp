@@ -109,6 +109,7 @@ void Exchange::send_response(const ResponseHead& head) {
   HeadBuffer out(head_memory());
   ResponseForwarding how{version_, keep_alive_, chunked, pool_config().forwarded};
   how.date = context_.date.at(wall_clock_ms() / 1000);
+  if (pool_config().sticky.mode != config::Sticky::Mode::kOff) how.sticky = answer_sticky(head);
   ActionValues values;
   if (actions_ != nullptr) edit_response(how.fields, values);
   write_response_head(out, head, how);

@@ -122,6 +122,7 @@ void Exchange::route(const RequestHead& head) {
   if (pool_->key.kind == kDestination && pool_->key_needed)
     view.destination = session_.destination().ip();
   flow_ = flow_of(*pool_, view, context_.io.now());
+  if (pool_config().sticky.mode != config::Sticky::Mode::kOff) find_affinity(view);
   try_server(&head);
 }
 

@@ -26,6 +26,9 @@ bool Exchange::attempts_left() const {
 sched::Server* Exchange::find_server() {
   flow_.excluded = {excluded_.data(), excluded_count_};
   flow_.now = context_.io.now();
+  if (sticky_server_ != 0) {
+    if (sched::Server* server = claim_server()) return server;
+  }
   return pool_->servers->schedule(flow_, sched::Counted::kActive);
 }
 
@@ -164,14 +167,22 @@ void Exchange::start_over() {
 
 void Exchange::judge(sched::Verdict verdict, std::string_view why) {
   if (server_ == nullptr || std::exchange(judged_, true)) return;
-  const sched::Judged judged = pool_->servers->judge(*server_, verdict, context_.io.now());
-  if (judged.closed) {
-    log::info("pool {}: server {} is back", pool_config().name, server_->spec.name);
+  judge(*server_, verdict, why);
+}
+
+void Exchange::judge(sched::Server& server, sched::Verdict verdict, std::string_view why) {
+  const sched::Judged judged = pool_->servers->judge(server, verdict, context_.io.now());
+  const std::string_view pool = pool_config().name;
+  if (judged.tripped != nullptr) {
+    context_.metrics.breaks.add();
+    log::warning("pool {}: server {} is left out: its breaker's limit of {} is reached", pool,
+                 server.spec.name, judged.tripped);
   }
+  if (judged.closed) log::info("pool {}: server {} is back", pool, server.spec.name);
   if (!judged.opened) return;
   context_.metrics.ejections.add();
-  log::warning("pool {}: server {} is left out for {} ms after {} failures, the last: {}",
-               pool_config().name, server_->spec.name, to_ms(judged.out), judged.failures, why);
+  log::warning("pool {}: server {} is left out for {} ms after {} failures, the last: {}", pool,
+               server.spec.name, to_ms(judged.out), judged.failures, why);
 }
 
 void Exchange::judge_answer(uint16_t status) {

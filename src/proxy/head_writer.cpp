@@ -109,6 +109,18 @@ bool is_withheld(std::string_view name, const RequestForwarding& how) {
       how.withheld, [&](const std::string& one) { return std::ranges::equal(name, one, same); });
 }
 
+void append_end_to_end(HeadBuffer& out, const Field& field, const RequestForwarding& how) {
+  if (how.cookies.name.empty() || !rules::equals_lower(field.name, "cookie"))
+    return out.append_field(field.name, field.value);
+  const size_t line = out.size();
+  out.append(field.name);
+  out.append(": ");
+  const size_t value = out.size();
+  filter_cookies(field.value, how.cookies, [&out](std::string_view piece) { out.append(piece); });
+  if (out.size() == value) return out.truncate(line);
+  out.append(kEndLine);
+}
+
 // The client's values of a list field, each followed by ", ".
 void append_list(HeadBuffer& out, const RequestHead& request, KnownField wanted) {
   for (const Field& field : request.fields()) {
@@ -285,7 +297,7 @@ void write_request_head(HeadBuffer& out, const RequestHead& request, const Reque
     if (name.disguised || removed_by_connection(request, field.name)) continue;
     if (how.fields.drops(field.name)) continue;
     if (name.field == KnownField::kOther) {
-      if (!is_withheld(field.name, how)) out.append_field(field.name, field.value);
+      if (!is_withheld(field.name, how)) append_end_to_end(out, field, how);
     } else {
       append_known(out, name.field, field, request, how.forwarded, lists);
     }
@@ -310,12 +322,18 @@ void write_response_head(HeadBuffer& out, const ResponseHead& response,
     const FieldName name = known_field(field.name);
     if (!name.disguised && !passes_to_client(name.field)) continue;
     if (removed_by_connection(response, field.name) || how.fields.drops(field.name)) continue;
-    out.append_field(field.name, field.value);
+    if (how.sticky.settings != nullptr && rules::equals_lower(field.name, "set-cookie") &&
+        how.sticky.marks(field.value)) {
+      append_marked(out, field.name, field.value, how.sticky.token);
+    } else {
+      out.append_field(field.name, field.value);
+    }
     dated |= field.name.size() == 4 && rules::equals_lower(field.name, "date");
   }
   if (!dated && response.status >= 200 && !how.fields.drops("Date"))
     out.append_field("Date", how.date);
   append_edits(out, how.fields);
+  if (response.status >= 200) append_sticky_fields(out, how.sticky);
   if (how.via && !how.fields.drops("Via")) {
     out.append(response.version == Version::kHttp10 ? "Via: 1.0 shunt\r\n" : "Via: 1.1 shunt\r\n");
   }

@@ -10,7 +10,9 @@
 
 #include "core/address.h"
 #include "core/config.h"
+#include "proxy/cookies.h"
 #include "proxy/message.h"
+#include "proxy/sticky.h"
 #include "rules/actions.h"
 
 namespace shunt::proxy {
@@ -67,6 +69,7 @@ struct RequestForwarding {
   std::string_view target;   // Rewritten, in origin form; empty: as it came.
   HeadEdits fields;          // Ours (X-Forwarded-For…) give way to those that are set or removed.
   std::string_view upgrade;  // The protocol to offer a change to; empty: none.
+  CookieFilter cookies;      // What is ours and of no use to the server.
 };
 
 // The request head for a server: origin-form target, HTTP/1.1, Host first, end-to-end fields in
@@ -100,6 +103,7 @@ struct ResponseForwarding {
   // For an answer that has no Date (RFC 9110 §6.6.1); empty: none is added.
   std::string_view date = {};
   std::string_view upgrade = {};  // Of a 101: the protocol that the connection changes to.
+  StickyAnswer sticky = {};
 };
 
 // The answer head for the client: always HTTP/1.1, hop-by-hop fields left out as above. 1xx answers

@@ -3,11 +3,13 @@
 #pragma once
 
 #include "proxy/queue.h"
+#include "proxy/sticky.h"
 
 namespace shunt::proxy {
 
 struct PoolState {
   WaitGate gate;
+  StickyStore sticky;
 };
 
 }  // namespace shunt::proxy

@@ -27,6 +27,7 @@ struct Pool {
   // Parallel to config->servers, null for plain ones; empty if all are. Into Snapshot::server_tls.
   std::vector<const io::TlsClientFiles*> tls = {};
   std::shared_ptr<PoolState> state = {};  // Never null; shared as the servers are.
+  StickyTokens tokens = {};               // With cookies that name servers.
 
   // Of one of the pool's servers; null: plain.
   const io::TlsClientFiles* tls_of(const sched::Server& server) const;

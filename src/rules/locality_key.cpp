@@ -147,12 +147,18 @@ uint64_t locality_hash(const config::LocalityKey& key, const RequestView& reques
   return hash_of_text(key, request);
 }
 
-uint64_t split_hash(const config::LocalityKey& key, const RequestView& request) {
+std::optional<uint64_t> identity_hash(const config::LocalityKey& key, const RequestView& request) {
   if (key.kind == Kind::kSource) return hash_of_address(request.source);
   if (key.kind == Kind::kDestination) return hash_of_address(request.destination);
   static const uint64_t kNoText = PiecewiseHash().finish();
   const uint64_t hash = hash_of_text(key, request);
-  return hash == kNoText ? hash_of_address(request.source) : hash;
+  if (hash == kNoText) return {};
+  return hash;
+}
+
+uint64_t split_hash(const config::LocalityKey& key, const RequestView& request) {
+  const std::optional<uint64_t> hash = identity_hash(key, request);
+  return hash ? *hash : hash_of_address(request.source);
 }
 
 }  // namespace shunt::rules

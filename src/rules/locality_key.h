@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -19,8 +20,11 @@ std::string locality_text(const config::LocalityKey& key, const RequestView& req
 // address). Fixed key, so that two directors agree.
 uint64_t locality_hash(const config::LocalityKey& key, const RequestView& request);
 
-// The key of a split: as locality_hash(), but of the source where the request has no such part (and
-// of the whole source, whose folded form is too short for IPv6).
+// As locality_hash(), but nothing where the request has no such part; of the whole source, whose
+// folded form is too short for IPv6.
+std::optional<uint64_t> identity_hash(const config::LocalityKey& key, const RequestView& request);
+
+// The key of a split: as identity_hash(), but of the source where the request has no such part.
 uint64_t split_hash(const config::LocalityKey& key, const RequestView& request);
 
 }  // namespace shunt::rules

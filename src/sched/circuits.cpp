@@ -2,6 +2,7 @@
 #include "sched/circuits.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "sched/effective_weight.h"
 #include "sched/load.h"
@@ -11,12 +12,14 @@ namespace {
 
 constexpr auto kRelaxed = std::memory_order_relaxed;
 
-bool exceeds(const Server& server) {
+// The level that the server has reached; null: none.
+const char* exceeded(const Server& server) {
   const Breaker& breaker = server.spec.breaker;
   const auto reached = [](int64_t count, uint32_t limit) { return limit != 0 && count >= limit; };
-  return reached(active_count(server), breaker.requests) ||
-         reached(server.pending.load(kRelaxed), breaker.pending) ||
-         reached(server.retries.load(kRelaxed), breaker.retries);
+  if (reached(active_count(server), breaker.requests)) return "requests";
+  if (reached(server.pending.load(kRelaxed), breaker.pending)) return "pending";
+  if (reached(server.retries.load(kRelaxed), breaker.retries)) return "retries";
+  return nullptr;
 }
 
 }  // namespace
@@ -58,6 +61,7 @@ Judged Circuits::judge(const ServerList& servers, Server& server, Verdict verdic
       }
       break;
   }
+  judged.tripped = std::exchange(server.tripped, nullptr);
   server.suspect.store(server.failures > 0 || circuit.state() != Circuit::State::kClosed, kRelaxed);
   return judged;
 }
@@ -65,7 +69,8 @@ Judged Circuits::judge(const ServerList& servers, Server& server, Verdict verdic
 bool Circuits::admit(Server& server, Instant now, Instant& next) {
   if (server.circuit.state() == Circuit::State::kHalfOpen) {
     server.circuit.probe(now);
-  } else if (exceeds(server)) {
+  } else if (const char* level = exceeded(server)) {
+    server.tripped = level;
     server.circuit.open(now, server.spec.breaker.open, server.spec.breaker.open);
     server.suspect.store(true, kRelaxed);
   }

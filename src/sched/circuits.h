@@ -19,6 +19,9 @@ struct Judged {
   bool closed = false;  // The server is back.
   Duration out{};
   uint32_t failures = 0;  // Consecutive.
+  // The server gets no requests for its Breaker::open: it has reached this level of load, a
+  // constant text. Told once, at the end of one of the requests that it has.
+  const char* tripped = nullptr;
 };
 
 class Circuits {

@@ -55,6 +55,8 @@ struct Server {
   Instant slow_start_at{};
   Circuit circuit;
   uint32_t failures = 0;  // Consecutive.
+  // Its breaker has opened at this level, and nobody has been told yet.
+  const char* tripped = nullptr;
   // Failures have been counted or the circuit is not closed: read before the lock is taken.
   std::atomic<bool> suspect{false};
   std::atomic<uint32_t> pending{0};

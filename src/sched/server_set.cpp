@@ -60,6 +60,7 @@ class LockedServerSet final : public ServerSet {
   std::string_view scheduler_name() const override;
 
   Server* schedule(const Flow& flow, Counted as) override;
+  Claimed claim(uint64_t id, const Flow& flow, Counted as, bool quiesced) override;
   void bind(Server& server, Counted as) override;
   void move(Server& server, Counted from, Counted to) override;
   void unbind(Server& server, Counted as) override;
@@ -280,6 +281,20 @@ Server* LockedServerSet::schedule(const Flow& flow, Counted as) {
     count_in(*server, as);
     return server;
   }
+}
+
+Claimed LockedServerSet::claim(uint64_t id, const Flow& flow, Counted as, bool quiesced) {
+  const std::lock_guard guard(lock_);
+  if (flow.now >= next_refresh_) refresh(flow.now);
+  const auto found = std::ranges::find(list_, id, [](const Server* each) { return each->id; });
+  if (found == list_.end()) return {};
+  Server& server = **found;
+  if (excluded(server, flow) || server.circuit.bars()) return {};
+  if (server.spec.weight == 0 && !quiesced) return {};
+  if (full(server)) return {.busy = true};
+  if (!circuits_.admit(server, flow.now, next_refresh_)) return {};
+  count_in(server, as);
+  return {.server = &server};
 }
 
 void LockedServerSet::refresh(Instant now) {

@@ -33,6 +33,12 @@ struct Reconciled {
   bool scheduler_changed = false;
 };
 
+// What became of a connection that wants one server.
+struct Claimed {
+  Server* server = nullptr;  // Counted, as by schedule().
+  bool busy = false;         // Null because it is full now: it is still the right one.
+};
+
 class ServerSet {
  public:
   // `scheduler`: a name of registry.h ("wlc"); `flags`: "sh-port", "sh-fallback", "mh-port",
@@ -67,6 +73,10 @@ class ServerSet {
 
   // Decides, and counts the new connection on the chosen server. Null: no server (none eligible).
   virtual Server* schedule(const Flow& flow, Counted as) = 0;
+  // The listed server with this id for a connection that belongs to it, as IPVS has it for a
+  // persistence template: its weight (with `quiesced`, even 0) and its thresholds are not asked.
+  // It must not be excluded, nor its circuit open.
+  virtual Claimed claim(uint64_t id, const Flow& flow, Counted as, bool quiesced) = 0;
   // Counts a connection that something else than the scheduler has placed (persistence).
   virtual void bind(Server& server, Counted as) = 0;
   // The same connection changes how it counts.

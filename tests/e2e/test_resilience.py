@@ -113,6 +113,30 @@ class EjectionTest(ShuntTest):
         shunt.wait_for_log(r"pool pages: server s1 is back")
 
 
+class HedgeTest(ShuntTest):
+    def test_a_second_server_answers_for_one_that_takes_long(self):
+        stuck = threading.Event()
+        release = threading.Event()
+        self.addCleanup(release.set)
+
+        def first(_):
+            if stuck.is_set():
+                release.wait(60)
+            return response(body="first\n")
+
+        second = self.origin(lambda request: response(body="second\n"))
+        shunt = self.shunt_before([self.origin(first), second],
+                                  pool='scheduler = "rr"\nhedge = { percentile = 90, delay_min = "20ms" }')
+        for _ in range(110):
+            self.assertEqual(get(shunt.port).status, 200)
+        stuck.set()
+        for _ in range(4):
+            self.assertEqual(get(shunt.port).text, "second\n")
+        entries = shunt.wait_for_access_log(114)[-4:]
+        self.assertEqual(sorted(entry["attempts"] for entry in entries), [1, 1, 2, 2])
+        self.assertEqual({entry["server"] for entry in entries}, {"s2"})
+
+
 class Busy:
     """Answers after a while, and knows how many requests it had at a time."""
 

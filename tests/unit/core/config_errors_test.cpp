@@ -154,7 +154,6 @@ BOOST_AUTO_TEST_CASE(pools) {
       {"idle_age = \"31d\"\n", "1:12", "must be 1ms to 30d, not 31d"},
       {"balance_factor = 1.25\n", "1:1", "\"balance_factor\" in pool \"pages\" is not available"},
       {"spill = \"x\"\n", "1:1", "not available"},
-      {"sticky = {}\n", "1:1", "not available"},
       {"health = {}\n", "1:1", "not available"},
       {"feedback = {}\n", "1:1", "not available"},
       {"[[rule]]\npool = \"pages\"\n[pool.empty]\nretries = 1\n", "3:1",
@@ -183,6 +182,33 @@ BOOST_AUTO_TEST_CASE(load_and_failures) {
        "without quotes"},
       {"ejection = { failures = -1 }", "1:25", "must be 0 to 65535"},
       {"ejection = { share = 0.5 }", "1:14", "unknown key \"share\" in ejection", "keys: failures"},
+  };
+  for (const Case& one : cases) check(kInPool, one);
+}
+
+BOOST_AUTO_TEST_CASE(stickiness) {
+  const Case cases[] = {
+      {"sticky = {}", "1:10", "\"sticky\" needs \"cookie\" or \"key\"", "cookie = \"SHUNT\""},
+      {"sticky = true", "1:10", "must be a table, not a boolean"},
+      {"sticky = { cookie = \"S\", key = \"source\" }", "1:31", "goes by \"cookie\" or by \"key\"",
+       "leave one"},
+      {"sticky = { cookie = \"a b\" }", "1:21", "\"a b\" is not a cookie name"},
+      {"sticky = { cookie = \"S\", mode = \"rewrite\" }", "1:32", "rewrite", "insert"},
+      {"sticky = { cookie = \"S\", ttl = \"500ms\" }", "1:31", "must be 1s to 400d"},
+      {"sticky = { cookie = \"S\", secret = \"short\" }", "1:34", "16 characters or more",
+       "openssl"},
+      {"sticky = { cookie = \"S\", path = \"a\" }", "1:32", "must begin with \"/\""},
+      {"sticky = { cookie = \"S\", path = \"/;x\" }", "1:32", "hold no \";\""},
+      {"sticky = { cookie = \"S\", domain = \"a b\" }", "1:34", "not a host name"},
+      {"sticky = { cookie = \"S\", secure = false, same_site = \"none\" }", "1:53",
+       "browsers refuse"},
+      {"sticky = { cookie = \"S\", entries = 5 }", "1:35", "means nothing with mode = \"insert\""},
+      {"sticky = { cookie = \"S\", mode = \"prefix\", ttl = \"1h\" }", "1:48", "means nothing"},
+      {"sticky = { cookie = \"S\", mode = \"learn\", path = \"/\" }", "1:48", "means nothing"},
+      {"sticky = { key = \"source\", mode = \"learn\" }", "1:35", "means nothing with \"key\""},
+      {"sticky = { key = \"source\", entries = 0 }", "1:38", "must be 1 to 10000000"},
+      {"sticky = { key = \"sorce\" }", "1:18", "not a locality key", "\"source\""},
+      {"sticky = { kookie = \"S\", key = \"source\" }", "1:12", "unknown key", "\"cookie\""},
   };
   for (const Case& one : cases) check(kInPool, one);
 }
