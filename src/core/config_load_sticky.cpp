@@ -99,8 +99,9 @@ void load_sticky(Loading& loading, TableReader& reader, Sticky& sticky) {
   TableReader own(loading, *table, kStickyKeys, "sticky");
   const auto cookie = own.text("cookie");
   const auto key = read_locality_key(loading, own, "key");
-  Mode mode = own.has("key") && !own.has("cookie") ? Mode::kKey : Mode::kInsert;
+  Mode mode = Mode::kInsert;
   own.choice("mode", mode, kModes);
+  if (own.has("key") && !own.has("cookie")) mode = Mode::kKey;
   refuse_useless(loading, own, mode);
   if (own.has("cookie") && own.has("key")) {
     loading.diagnostics.error(own.place_of("key"), "\"sticky\" goes by \"cookie\" or by \"key\"",
