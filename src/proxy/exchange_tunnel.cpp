@@ -33,6 +33,7 @@ void Exchange::route_connection() {
   view.destination = session_.destination().ip();
   use_pool(choose_pool(view));
   flow_ = flow_of_connection(*pool_, view, context_.io.now());
+  if (pool_config().sticky.mode != config::Sticky::Mode::kOff) find_affinity(view);
   try_server(nullptr);
 }
 
