@@ -80,7 +80,7 @@ class LifeTest(ShuntTest):
     def test_a_server_that_dies_under_load(self):
         shunt = self.direct(self.nat())
         load = self.load(seconds=3)
-        self.assertEqual(self.names(), {self.first.name, self.second.name})
+        wait_until(lambda: self.names() == {self.first.name, self.second.name}, "both servers under load")
         self.first.nginx.kill()
         self.first.nginx.wait()
         self.reload(shunt, self.nat((self.second, "")), 2)
