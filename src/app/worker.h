@@ -37,7 +37,7 @@ struct Assignment {
   std::vector<ListenChange> listen_changes;
 };
 
-class Worker : public proxy::Wakeup {
+class Worker final : public proxy::Wakeup {
   struct Private {
     explicit Private() = default;
   };
