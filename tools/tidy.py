@@ -55,8 +55,8 @@ BANS = [
         "a function pointer with its owner, as io::Op has"),
     # Generations of the configuration live as long as the last request that began with them.
     Ban("shared_ptr",
-        r"\bshared_ptr<(?!const (proxy::)?Snapshot>|sched::ServerSet>|PoolState>)|\bmake_shared\b", DATA_PATH,
-        "one owner, and references for the others"),
+        r"\bshared_ptr<(?!const (proxy::)?Snapshot>|sched::ServerSet>|PoolState>|RateLimiter>)|\bmake_shared\b",
+        DATA_PATH, "one owner, and references for the others"),
     # Placement is no allocation; unique_ptr(new …) is make_unique where the constructor is private.
     Ban("new", r"(?<!>\()\bnew\b(?!\s*\()|\bmalloc\s*\(|\bcalloc\s*\(", DATA_PATH, "a slab or pool sized at start-up"),
     Ban("errno", r"\berrno\b", SOURCE, "Result, or the negative errno that src/io returns",

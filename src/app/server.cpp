@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <random>
 
 #include "app/descriptor_limit.h"
 #include "app/privileges.h"
@@ -50,6 +51,9 @@ std::string describe_listeners(const config::Config& config) {
   }
   return fmt::format("{}", fmt::join(parts, ", "));
 }
+
+// Sources that are counted at a time, at most; in 16 MiB.
+constexpr uint64_t kSourcesMost = 1'000'000;
 
 std::string counted(size_t count, std::string_view noun) {
   return fmt::format("{} {}{}", count, noun, count == 1 ? "" : "s");
@@ -149,6 +153,11 @@ std::expected<void, StartFailure> Server::start_workers(ListenSockets::Plan sock
   auto spread = proxy::Spread::create(worker_count_, budget.per_worker);
   if (!spread) return start_failure(spread.error());
   spread_ = std::move(*spread);
+  const uint64_t connections = uint64_t{budget.per_worker} * worker_count_;
+  std::random_device random;
+  sources_ = std::make_unique<KeyCounts>(
+      static_cast<uint32_t>(std::min<uint64_t>(connections, kSourcesMost)),
+      uint64_t{random()} << 32 | random());
 
   Changes changes;
   current_ = server_sets_.apply(std::move(prepared), changes);
@@ -159,7 +168,8 @@ std::expected<void, StartFailure> Server::start_workers(ListenSockets::Plan sock
                           .loop = loop_,
                           .limits = {.connections_max = budget.per_worker,
                                      .spread = worker_count_ > 1 ? spread_.get() : nullptr,
-                                     .worker = i},
+                                     .worker = i,
+                                     .sources = sources_.get()},
                           .finished_event = finished_event_};
     if (!cpus.empty()) options.cpu = cpus[i % cpus.size()];
     auto worker = Worker::start(
@@ -218,6 +228,10 @@ Totals Server::totals() const {
     totals.served.push_back(metrics.connections_accepted.value());
     totals.accepted += totals.served.back();
     totals.open += worker->connections();
+    totals.client_idle += metrics.client_idle.value();
+    totals.client_evicted += metrics.client_evicted.value();
+    totals.source_refused += metrics.source_refused.value();
+    totals.upstream_evicted += metrics.upstream_evicted.value();
     totals.retries += metrics.retries.value();
     totals.mirrored += metrics.mirrored.value();
     totals.mirrors_skipped += metrics.mirrors_skipped.value();
@@ -234,6 +248,13 @@ std::string Totals::to_string() const {
   if (mirrored + mirrors_skipped > 0)
     out += fmt::format(", {} mirrored ({} of them failed), {} not mirrored", mirrored,
                        mirrors_failed, mirrors_skipped);
+  const auto add = [&out](uint64_t count, std::string_view what) {
+    if (count > 0) out += fmt::format("; {} {}", what, count);
+  };
+  add(client_idle, "client_idle_timeout");
+  add(client_evicted, "client_evicted");
+  add(source_refused, "source_refused");
+  add(upstream_evicted, "upstream_evicted");
   std::string_view separator = "; ended: ";
   for (size_t i = 0; i < ended.size(); ++i) {
     if (ended[i] == 0) continue;

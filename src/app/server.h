@@ -40,6 +40,10 @@ struct Totals {
   uint64_t mirrors_skipped = 0;
   uint64_t mirrors_failed = 0;
   std::vector<uint64_t> served;  // Client connections by worker; accepted is their sum.
+  uint64_t client_idle = 0;
+  uint64_t client_evicted = 0;
+  uint64_t source_refused = 0;
+  uint64_t upstream_evicted = 0;
   std::array<uint64_t, kReasonCount> ended{};
   std::string to_string() const;
 };
@@ -99,6 +103,7 @@ class Server {
   std::unique_ptr<proxy::AccessLogSink> log_sink_;
   std::shared_ptr<const proxy::Snapshot> current_;
   std::unique_ptr<proxy::Spread> spread_;
+  std::unique_ptr<KeyCounts> sources_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::unique_ptr<Forwarding> forwarding_;  // From the first [[service]] on.
   bool ending_ = false;

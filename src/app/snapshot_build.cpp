@@ -174,6 +174,7 @@ std::shared_ptr<const proxy::Snapshot> ServerSets::apply(Prepared prepared, Chan
   SHUNT_ASSERT(prepared.empty_sets.size() == prepared.config().pools.size());
   std::shared_ptr<proxy::Snapshot> snapshot = std::move(prepared.snapshot);
   snapshot->generation = ++generation_;
+  rate_limiters_.apply(*snapshot);
 
   const bool has_tls =
       !snapshot->server_tls.empty() ||

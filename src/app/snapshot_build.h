@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "app/rate_limiters.h"
 #include "core/config_load.h"
 #include "core/diagnostics.h"
 #include "proxy/snapshot.h"
@@ -45,7 +46,7 @@ struct Changes {
   size_t schedulers_changed = 0;
 };
 
-// The server sets in use, by the pool's name: what survives a reload.
+// The server sets in use, by the pool's name, and the rate limiters: what survives a reload.
 class ServerSets {
  public:
   // Brings the sets in line with a good() configuration and completes its snapshot. Servers are
@@ -64,6 +65,7 @@ class ServerSets {
   // From the first configuration with TLS on: tickets outlive reloads.
   std::unique_ptr<io::TlsTicketKeys> tickets_;
   std::string sticky_key_;  // Of pools without a secret; from the first of them on.
+  RateLimiters rate_limiters_;
   uint64_t generation_ = 0;
 };
 

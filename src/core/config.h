@@ -28,6 +28,32 @@ enum class AccessLogFormat : uint8_t { kJson, kCombined };
 // kAuto: io_uring if the kernel lets us, else epoll.
 enum class EventLoop : uint8_t { kAuto, kIoUring, kEpoll };
 
+// What "locality" means for the hashing and locality schedulers, and a split's "same".
+struct LocalityKey {
+  enum class Kind : uint8_t { kPath, kUrl, kHost, kSource, kDestination, kHeader, kCookie, kQuery };
+  Kind kind = Kind::kPath;
+  std::string name;  // Of the header (lower case), cookie or query parameter.
+
+  friend bool operator==(const LocalityKey&, const LocalityKey&) = default;
+};
+
+// A token bucket per key: `rate_limit = { key = "source", rate = "100/s", burst = 200 }`.
+struct RateLimit {
+  LocalityKey key{LocalityKey::Kind::kSource, {}};
+  Duration interval{};     // Between two requests at the full rate; > 0.
+  uint32_t burst = 1;      // Requests at once after a pause.
+  uint32_t size = 65'536;  // Keys that are kept apart.
+
+  friend bool operator==(const RateLimit&, const RateLimit&) = default;
+};
+
+// What becomes of a path that servers could read in another way than the rules do.
+enum class PathPolicy : uint8_t {
+  kCheck,   // Refused if the rules would decide otherwise on another reading.
+  kReject,  // Refused.
+  kPass,    // The rules see its normal form, whatever the server makes of it.
+};
+
 struct Global {
   uint32_t workers = 0;  // 0: one per CPU that the process may use.
   // The CPU of worker i is element i modulo its size; empty: not pinned.
@@ -113,6 +139,13 @@ struct Listener {
   uint32_t header_max = 32 * 1024;       // Bytes of the whole head; longer: 431. At most 64 KiB.
   uint32_t header_count_max = 100;       // Field lines; more: 431.
   ListenerTls tls;
+  uint32_t body_rate_min = 240;   // Bytes per second of a request body, on average; 0: no limit.
+  uint32_t send_rate_min = 240;   // Bytes per second that the client takes; 0: no limit.
+  Duration request_timeout = 0s;  // From a complete head to the end of its answer; 0: none.
+  uint32_t connections_per_source = 0;  // At a time; 0: no limit.
+  uint32_t source_ipv6_prefix = 64;     // Bits of an IPv6 address that tell sources apart.
+  std::optional<RateLimit> rate_limit;  // Of all requests that come in here.
+  PathPolicy ambiguous_path = PathPolicy::kCheck;
 
   friend bool operator==(const Listener&, const Listener&) = default;
 };
@@ -221,6 +254,7 @@ struct Rule {
   std::string name;
   std::vector<uint32_t> listener;  // Indexes into Config::listeners; empty: all.
   Match match;
+  std::optional<RateLimit> rate_limit;  // Of the requests that match.
   // Exactly one of these is the action.
   uint32_t pool = kNone;  // Index into Config::pools.
   std::vector<SplitShare> split;

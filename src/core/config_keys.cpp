@@ -30,6 +30,13 @@ constexpr Key kListener[] = {
     {"request_line_max"},
     {"header_max"},
     {"header_count_max"},
+    {"body_rate_min"},
+    {"send_rate_min"},
+    {"request_timeout"},
+    {"connections_per_source"},
+    {"source_ipv6_prefix"},
+    {"rate_limit"},
+    {"ambiguous_path"},
     {"proxy_protocol"},
     {"proxy_protocol_from"},
     {"unix_mode"},
@@ -58,6 +65,7 @@ constexpr Key kRule[] = {
     {"response_timeout"},
     {"server_timeout"},
     {"retries"},
+    {"rate_limit"},
 };
 constexpr Key kMatch[] = {
     {"host"},     {"path"},   {"path_prefix"}, {"path_regex"},   {"extension"}, {"method"},
@@ -65,6 +73,7 @@ constexpr Key kMatch[] = {
     {"listener"}, {"not"},    {"any"},         {"sni"},
 };
 constexpr Key kValue[] = {{"prefix"}, {"regex"}, {"present"}};
+constexpr Key kRateLimit[] = {{"key"}, {"rate"}, {"burst"}, {"size"}};
 constexpr Key kRedirect[] = {{"to"}, {"status"}};
 constexpr Key kRespond[] = {{"status"}, {"body"}, {"content_type"}};
 constexpr Key kRewrite[] = {{"prefix"}, {"regex"}, {"to"}, {"host"}, {"query"}};
@@ -157,6 +166,7 @@ constexpr KeyTable kListenerTlsKeys{"[listener.tls]", kListenerTls};
 constexpr KeyTable kRuleKeys{"[[rule]]", kRule};
 constexpr KeyTable kMatchKeys{"[rule.match]", kMatch};
 constexpr KeyTable kValueKeys{"[rule.match.header.NAME]", kValue};
+constexpr KeyTable kRateLimitKeys{"[listener.rate_limit]", kRateLimit};
 constexpr KeyTable kRedirectKeys{"[rule.redirect]", kRedirect};
 constexpr KeyTable kRespondKeys{"[rule.respond]", kRespond};
 constexpr KeyTable kRewriteKeys{"[rule.rewrite]", kRewrite};
@@ -186,13 +196,14 @@ const Key* KeyTable::find(std::string_view name) const {
 
 std::span<const KeyTable* const> key_tables() {
   static constexpr const KeyTable* kAll[] = {
-      &kTopKeys,     &kGlobalKeys,      &kListenerKeys,      &kRuleKeys,
-      &kMatchKeys,   &kValueKeys,       &kRedirectKeys,      &kRespondKeys,
-      &kRewriteKeys, &kQueryEditKeys,   &kRequestHeaderKeys, &kResponseHeaderKeys,
-      &kMirrorKeys,  &kPoolKeys,        &kHostHeaderKeys,    &kServerKeys,
-      &kTestKeys,    &kExpectKeys,      &kListenerTlsKeys,   &kServerTlsKeys,
-      &kQueueKeys,   &kRetryBudgetKeys, &kEjectionKeys,      &kBreakerKeys,
-      &kHedgeKeys,   &kServiceKeys,     &kServiceServerKeys, &kStickyKeys,
+      &kTopKeys,       &kGlobalKeys,      &kListenerKeys,      &kRuleKeys,
+      &kMatchKeys,     &kValueKeys,       &kRedirectKeys,      &kRespondKeys,
+      &kRewriteKeys,   &kQueryEditKeys,   &kRequestHeaderKeys, &kResponseHeaderKeys,
+      &kMirrorKeys,    &kPoolKeys,        &kHostHeaderKeys,    &kServerKeys,
+      &kTestKeys,      &kExpectKeys,      &kListenerTlsKeys,   &kServerTlsKeys,
+      &kQueueKeys,     &kRetryBudgetKeys, &kEjectionKeys,      &kBreakerKeys,
+      &kHedgeKeys,     &kServiceKeys,     &kServiceServerKeys, &kStickyKeys,
+      &kRateLimitKeys,
   };
   return kAll;
 }

@@ -27,6 +27,7 @@ extern const KeyTable kListenerKeys;
 extern const KeyTable kRuleKeys;
 extern const KeyTable kMatchKeys;
 extern const KeyTable kValueKeys;  // A header's, cookie's or query parameter's `{ prefix = "…" }`.
+extern const KeyTable kRateLimitKeys;  // Of a listener or a rule.
 extern const KeyTable kRedirectKeys;
 extern const KeyTable kRespondKeys;
 extern const KeyTable kRewriteKeys;

@@ -17,6 +17,8 @@ constexpr uint32_t kHeaderMin = 1024;
 constexpr uint32_t kHeaderMax = 64 * 1024;
 constexpr int64_t kHeaderCountMax = 256;  // proxy::kFieldsMax.
 constexpr uint32_t kRequestLineMin = 256;
+constexpr uint32_t kRateMinMax = 1024 * 1024;
+constexpr int64_t kPerSourceMax = 1'000'000;
 
 constexpr Choice<AccessLogFormat> kAccessLogFormats[] = {{"json", AccessLogFormat::kJson},
                                                          {"combined", AccessLogFormat::kCombined}};
@@ -24,8 +26,11 @@ constexpr Choice<EventLoop> kEventLoops[] = {
     {"auto", EventLoop::kAuto}, {"io_uring", EventLoop::kIoUring}, {"epoll", EventLoop::kEpoll}};
 constexpr Choice<Protocol> kProtocols[] = {{"http", Protocol::kHttp}, {"tcp", Protocol::kTcp}};
 constexpr std::string_view kHttpKeys[] = {
-    "body_timeout",     "send_timeout", "keep_alive_timeout", "keep_alive_requests",
-    "request_line_max", "header_max",   "header_count_max"};
+    "body_timeout",     "send_timeout",    "keep_alive_timeout", "keep_alive_requests",
+    "request_line_max", "header_max",      "header_count_max",   "body_rate_min",
+    "send_rate_min",    "request_timeout", "rate_limit",         "ambiguous_path"};
+constexpr Choice<PathPolicy> kPathPolicies[] = {
+    {"check", PathPolicy::kCheck}, {"reject", PathPolicy::kReject}, {"pass", PathPolicy::kPass}};
 
 void load_cpu_affinity(Loading& loading, const toml::node& node, std::vector<uint32_t>& out) {
   const toml::array* array = node.as_array();
@@ -103,6 +108,21 @@ void load_unix_mode(Loading& loading, TableReader& reader, Listener& listener) {
   listener.unix_mode = mode;
 }
 
+void load_defences(Loading& loading, TableReader& reader, Listener& listener) {
+  reader.size("body_rate_min", listener.body_rate_min, 0, kRateMinMax);
+  reader.size("send_rate_min", listener.send_rate_min, 0, kRateMinMax);
+  reader.duration("request_timeout", listener.request_timeout, 0s, kTimeoutMax);
+  reader.integer("connections_per_source", listener.connections_per_source, 0, kPerSourceMax);
+  if (listener.connections_per_source > 0 && listener.proxy_protocol)
+    loading.diagnostics.error(reader.place_of("connections_per_source"),
+                              "\"connections_per_source\" would count the proxies that \"proxy_"
+                              "protocol\" is for; give them a rate_limit instead");
+  reader.integer("source_ipv6_prefix", listener.source_ipv6_prefix, 1, 128);
+  if (const toml::table* limit = reader.table("rate_limit"))
+    listener.rate_limit = load_rate_limit(loading, *limit);
+  reader.choice("ambiguous_path", listener.ambiguous_path, kPathPolicies);
+}
+
 void check_protocol(Loading& loading, TableReader& reader, Protocol protocol) {
   if (protocol != Protocol::kTcp) return;
   for (const std::string_view key : kHttpKeys) {
@@ -166,6 +186,7 @@ void load_listener(Loading& loading, const toml::table& table) {
   reader.integer("keep_alive_requests", listener.keep_alive_requests, 0, UINT32_MAX);
   reader.size("header_max", listener.header_max, kHeaderMin, kHeaderMax);
   reader.integer("header_count_max", listener.header_count_max, 1, kHeaderCountMax);
+  load_defences(loading, reader, listener);
   // The line is part of the head: a smaller head pulls the default with it, a line asked for must
   // fit.
   if (!reader.size("request_line_max", listener.request_line_max, kRequestLineMin, kHeaderMax))

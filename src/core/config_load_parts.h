@@ -29,6 +29,7 @@ void load_pool_flow(Loading& loading, TableReader& reader, Pool& pool);
 // `sticky` of a pool; leaves it alone if there is none.
 void load_sticky(Loading& loading, TableReader& reader, Sticky& sticky);
 void load_server_flow(Loading& loading, TableReader& reader, Server& server);
+std::optional<RateLimit> load_rate_limit(Loading& loading, const toml::table& table);
 void load_rule(Loading& loading, const toml::table& table);
 // `depth` counts the enclosing `not` and `any`.
 Match load_match(Loading& loading, const toml::table& table, unsigned depth = 0);

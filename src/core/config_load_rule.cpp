@@ -139,6 +139,9 @@ void load_rule(Loading& loading, const toml::table& table) {
   if (const toml::table* match = reader.table("match")) rule.match = load_match(loading, *match);
   names.http_match = std::exchange(loading.draft.http_match, {});
 
+  if (const toml::table* limit = reader.table("rate_limit"))
+    rule.rate_limit = load_rate_limit(loading, *limit);
+
   names.pool = reader.text("pool");
   reader.integer("priority", rule.priority, 0, kPriorityMax);
   if (const toml::table* redirect = reader.table("redirect"))

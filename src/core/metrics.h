@@ -31,6 +31,9 @@ class Counter {
   X(connections_accepted, "connections_accepted_total", "Client connections accepted.")            \
   X(connections_active, "connections_active", "Client connections open now.")                      \
   X(accept_paused, "accept_paused_total", "Times that accepting paused for want of resources.")     \
+  X(client_idle, "client_idle_timeout_total", "Client connections closed because no request came.") \
+  X(client_evicted, "client_evicted_total", "Waiting client connections closed for new ones.")      \
+  X(source_refused, "source_refused_total", "Connections refused: too many of their source.")       \
   X(requests, "requests_total", "Requests whose head was complete.")                               \
   X(requests_active, "requests_active", "Requests in flight now.")                                 \
   X(tunnels, "tunnels_total", "Connections whose bytes went both ways unread, upgraded or TCP.")    \
@@ -38,6 +41,7 @@ class Counter {
   X(upstream_connects, "upstream_connects_total", "Connections to servers attempted.")             \
   X(upstream_reuses, "upstream_reuses_total", "Requests sent on a kept connection.")               \
   X(upstream_idle, "upstream_idle", "Connections to servers kept idle now.")                       \
+  X(upstream_evicted, "upstream_evicted_total", "Idle connections to servers closed for room.")     \
   X(retries, "retries_total", "Requests tried again on another server or connection.")             \
   X(mirrored, "mirrored_requests_total", "Requests copied to a second pool.")                      \
   X(mirrors_skipped, "mirrors_skipped_total", "Requests not copied: too large, or too many.")      \

@@ -18,10 +18,15 @@ namespace shunt {
   X(kProxySource, "proxy_source", 403, "This listener takes connections from its proxies only.")                   \
   X(kRequestHeaderTimeout, "request_header_timeout", 408, "The request head did not arrive in time.")              \
   X(kRequestBodyTimeout, "request_body_timeout", 408, "The request body did not arrive in time.")                  \
+  X(kRequestBodySlow, "request_body_slow", 408, "The request body arrived too slowly.")                            \
+  X(kRequestTimeout, "request_timeout", 504, "The request took too long as a whole.")                              \
+  X(kAmbiguousPath, "ambiguous_path", 400, "The path of the request is ambiguous.")                                \
+  X(kRateLimited, "rate_limited", 429, "There are too many requests.")                                             \
   X(kClientClosed, "client_closed", 0, "The client closed the connection before the end of the answer.")           \
   X(kClientReset, "client_reset", 0, "The client reset the connection.")                                           \
   X(kClientSendTimeout, "client_send_timeout", 0, "The client stopped taking the answer.")                         \
   X(kTlsHandshake, "tls_handshake", 0, "The TLS handshake with the client failed.")                                 \
+  X(kClientSendSlow, "client_send_slow", 0, "The client took the answer too slowly.")                              \
   X(kNoRule, "no_rule", 404, "No rule matches this request.")                                                      \
   X(kRewriteInvalid, "rewrite_invalid", 400, "The request makes no valid request once it is rewritten.")           \
   X(kRewriteTooLarge, "rewrite_too_large", 431, "The request is too large once it is rewritten.")                  \

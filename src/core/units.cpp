@@ -117,6 +117,19 @@ Result<uint64_t> parse_size(std::string_view text) {
   return *whole * *scale;
 }
 
+Result<Rate> parse_rate(std::string_view text) {
+  constexpr uint64_t kCountMax = 1'000'000;
+  std::string_view rest = text;
+  const auto count = take_whole(rest, kCountMax);
+  const bool single = rest.size() == 2 && rest.front() == '/' &&
+                      std::string_view("smhd").find(rest.back()) != std::string_view::npos;
+  if (!count || *count == 0 || !single)
+    return fail(fmt::format(
+        "\"{}\" is not a rate: expected 1 to 1000000 per s, m, h or d, such as \"100/s\"", text));
+  const uint64_t ns = *scale_of(kDurationUnits, rest.substr(1));
+  return Rate{static_cast<uint32_t>(*count), Duration(static_cast<int64_t>(ns))};
+}
+
 std::string format_duration(Duration duration) {
   if (duration.count() < 0) return "-" + format_duration(-duration);
   const auto count = static_cast<uint64_t>(duration.count());

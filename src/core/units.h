@@ -16,6 +16,13 @@ Result<Duration> parse_duration(std::string_view text);
 // 2^53.
 Result<uint64_t> parse_size(std::string_view text);
 
+// "100/s": a whole number from 1 to 1,000,000 per s, m, h or d.
+struct Rate {
+  uint32_t count = 1;
+  Duration per{};
+};
+Result<Rate> parse_rate(std::string_view text);
+
 std::string format_duration(Duration duration);  // The shortest exact form: "1500ms", "10s", "0s".
 std::string format_size(uint64_t bytes);
 

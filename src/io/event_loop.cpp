@@ -4,8 +4,10 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -157,6 +159,11 @@ int64_t EventLoop::splice_in(Fd socket, Fd pipe, size_t size) {
 int64_t EventLoop::splice_out(Fd pipe, Fd socket, size_t size, bool more) {
   const unsigned flags = SPLICE_F_MOVE | SPLICE_F_NONBLOCK | (more ? SPLICE_F_MORE : 0);
   return result_of([&] { return ::splice(pipe, nullptr, socket, nullptr, size, flags); });
+}
+
+uint64_t EventLoop::unacknowledged(Fd fd) {
+  int bytes = 0;
+  return ::ioctl(fd, SIOCOUTQ, &bytes) == 0 && bytes > 0 ? static_cast<uint64_t>(bytes) : 0;
 }
 
 // Fails only when the connection is gone already, which its next call will tell.

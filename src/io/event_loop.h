@@ -46,6 +46,7 @@ class EventLoop : public Io {
   int open_pipe(Fd (&ends)[2]) override;
   int64_t splice_in(Fd socket, Fd pipe, size_t size) override;
   int64_t splice_out(Fd pipe, Fd socket, size_t size, bool more) override;
+  uint64_t unacknowledged(Fd fd) override;
   void shutdown_write(Fd fd) override;
   void close(Fd fd) override;
   void close_reset(Fd fd) final;

@@ -70,6 +70,9 @@ class Io {
   // must hold so many, into a socket. 0: end of stream.
   virtual int64_t splice_in(Fd socket, Fd pipe, size_t size) = 0;
   virtual int64_t splice_out(Fd pipe, Fd socket, size_t size, bool more) = 0;
+  // Bytes sent that the peer has not acknowledged: what the kernel still holds of them. 0 if it
+  // does not tell.
+  virtual uint64_t unacknowledged(Fd fd) = 0;
   virtual void shutdown_write(Fd fd) = 0;
   // Requires that no operation on `fd` is submitted.
   virtual void close(Fd fd) = 0;

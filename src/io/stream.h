@@ -73,6 +73,12 @@ class Stream {
     return io.splice_out(pipe, fd_, size, more);
   }
 
+  // Bytes on the wire that were sent, or accepted for sending, and that the peer has not
+  // acknowledged. With TLS they are those of its records.
+  uint64_t unacknowledged(Io& io) const {
+    return io.unacknowledged(fd_) + (tls_ != nullptr ? tls_->unsent() : 0);
+  }
+
   // Ends our direction; that of the peer goes on.
   void end_write(Io& io) {
     if (tls_ != nullptr) return tls_->end_write();

@@ -48,7 +48,8 @@ class TlsStream {
   // that the caller waits for room as on a plain socket and comes again with the same bytes.
   int64_t send_now(std::span<const iovec> parts, bool more);
   // Bytes that a send_now did not report as sent are on their way all the same.
-  bool holds_unsent() const { return unsent_size_ > 0; }
+  bool holds_unsent() const { return unsent() > 0; }
+  uint32_t unsent() const { return unsent_size_; }  // Bytes of records.
   // Whether the peer has sent anything at all.
   bool has_heard() const { return heard_; }
 

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "core/intrusive_list.h"
 #include "core/metrics.h"
 #include "core/slab.h"
 #include "io/io.h"
@@ -20,6 +21,7 @@
 #include "proxy/request_id.h"
 #include "proxy/service.h"
 #include "proxy/snapshot.h"
+#include "rules/path_reading.h"
 
 namespace shunt::proxy {
 
@@ -27,6 +29,7 @@ class Exchange;
 class Mirrors;
 class Session;
 class UpstreamPool;
+struct AwaitsRequest;
 
 // A snapshot in use by this worker. Exchanges hold it by a plain count, so that a reload costs a
 // request nothing.
@@ -50,7 +53,8 @@ struct Context {
   Mirrors* mirrors = nullptr;
   Generation* generation = nullptr;  // What new requests use.
   bool draining = false;
-  std::unique_ptr<io::TlsEngine> tls;  // From the first snapshot with TLS on.
+  std::unique_ptr<io::TlsEngine> tls;              // From the first snapshot with TLS on.
+  IntrusiveList<Session, AwaitsRequest> awaiting;  // A request, longest first.
 
   BlockPool blocks{kBlocksKept};
   io::PipePool pipes{io, kPipesMax};
@@ -58,6 +62,7 @@ struct Context {
   std::string path_scratch;
   std::string sni_scratch;
   HttpDate date;
+  rules::PathScratch reading_scratch;
   RequestIds request_ids;
 
   // What a rule makes of target and Host; valid within one callback only.

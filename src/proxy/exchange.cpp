@@ -20,6 +20,10 @@ Exchange::Exchange(Context& context, Session& session)
     : context_(context),
       session_(session),
       generation_(*context.generation),
+      body_patience_(session.listener().config.body_timeout,
+                     session.listener().config.body_rate_min),
+      send_patience_(session.listener().config.send_timeout,
+                     session.listener().config.send_rate_min),
       request_relay_(context, *this),
       response_relay_(context, *this) {
   bind<&Exchange::on_hedge_due>(hedge_timer_, *this);
@@ -51,32 +55,55 @@ void Exchange::enter(Phase target) {
 // --- Deadlines ---
 
 void Exchange::set_deadline(Duration after, Reason reason) {
-  deadline_reason_ = reason;
-  session_.set_deadline(context_.io.now() + after);
+  const Instant deadline = context_.io.now() + after;
+  deadline_reason_ = give_up_at_ < deadline ? Reason::kRequestTimeout : reason;
+  session_.set_deadline(std::min(deadline, give_up_at_));
 }
 
 // While bodies move, the deadline is on whoever is being waited for.
 void Exchange::set_relay_deadline() {
-  const config::Listener& listener = session_.listener().config;
+  const Instant now = context_.io.now();
+  if (send_patience_.waiting()) send_patience_.settle(now, taken_by_client());
+  body_patience_.settle(now, request_relay_.bytes_read());
   if (response_relay_.active()) {
-    if (response_relay_.waits_for_sink() || pool_ == nullptr) {
-      return set_deadline(listener.send_timeout, Reason::kClientSendTimeout);
-    }
-    return set_deadline(server_timeout(), Reason::kServerTimeout);
+    if (!response_relay_.waits_for_sink() && pool_ != nullptr)
+      return set_deadline(server_timeout(), Reason::kServerTimeout);
+    send_patience_.wait(now);
+    return set_deadline(send_patience_.left(), Reason::kClientSendTimeout);
   }
   if (request_relay_.active() && request_relay_.waits_for_source()) {
-    return set_deadline(listener.body_timeout, Reason::kRequestBodyTimeout);
+    body_patience_.wait(now);
+    return set_deadline(body_patience_.left(), Reason::kRequestBodyTimeout);
   }
   set_deadline(server_timeout(), Reason::kServerTimeout);
 }
 
+// What the client's kernel has confirmed, not what ours has accepted: that holds megabytes of an
+// answer nobody reads, and asks for more only when a third of them is gone. With TLS this is too
+// low by what records add to bytes on their way, which is made up for when they arrive.
+uint64_t Exchange::taken_by_client() const {
+  const uint64_t sent = bytes_out_ + response_relay_.bytes_sent();
+  return sent - std::min(sent, session_.stream().unacknowledged(context_.io));
+}
+
 void Exchange::on_deadline() {
   if (phase_ == Phase::kEnding) return;
-  if (phase_ == Phase::kConnecting) return server_failed(Reason::kConnectTimeout);
-  const bool of_server =
-      deadline_reason_ == Reason::kResponseTimeout || deadline_reason_ == Reason::kServerTimeout;
-  if (of_server && !head_sent_) return server_failed(deadline_reason_);
-  fail(deadline_reason_);
+  switch (deadline_reason_) {
+    case Reason::kConnectTimeout:
+      return server_failed(Reason::kConnectTimeout);
+    case Reason::kClientSendTimeout:
+      send_patience_.settle(context_.io.now(), taken_by_client());
+      if (!send_patience_.over()) return set_relay_deadline();
+      return fail(send_patience_.pausing() ? Reason::kClientSendTimeout : Reason::kClientSendSlow);
+    case Reason::kRequestBodyTimeout:
+      return fail(body_patience_.pausing() ? Reason::kRequestBodyTimeout
+                                           : Reason::kRequestBodySlow);
+    case Reason::kResponseTimeout:
+    case Reason::kServerTimeout:
+      return head_sent_ ? fail(deadline_reason_) : server_failed(deadline_reason_);
+    default:
+      return fail(deadline_reason_);
+  }
 }
 
 // --- Relay events ---

@@ -23,6 +23,7 @@
 #include "proxy/context.h"
 #include "proxy/head_writer.h"
 #include "proxy/http_parser.h"
+#include "proxy/patience.h"
 #include "proxy/request_id.h"
 #include "proxy/retry.h"
 #include "proxy/tunnel.h"
@@ -133,6 +134,12 @@ class Exchange final : public UpstreamConnection::User,
   void respond_local(LocalResponse response, Reason reason);
   bool request_is_in_input() const;
 
+  // Before (c): exchange_guard.cpp. False: the request has been answered.
+  bool path_is_clear(const RequestHead& head, const rules::RequestView& view, uint32_t matched);
+  bool within_listener_rate(rules::RequestView& view);
+  bool within_rule_rate(uint32_t matched, rules::RequestView& view);
+  bool within_rate(RateLimiter& limiter, const config::RateLimit& limit, rules::RequestView& view);
+
   // What the rule does to the messages: exchange_actions.cpp
   void fill(ActionValues& out, const RequestHead* head, const Pool* pool,
             const sched::Server* server);
@@ -215,6 +222,7 @@ class Exchange final : public UpstreamConnection::User,
   void set_deadline(Duration after, Reason reason);
   void set_relay_deadline();
   bool relays_busy() const;
+  uint64_t taken_by_client() const;
   const config::Pool& pool_config() const { return *pool_->config; }
   // The rule's, else the pool's.
   Duration connect_timeout() const {
@@ -240,7 +248,11 @@ class Exchange final : public UpstreamConnection::User,
   Reason last_failure_ = Reason::kNoServer;  // Of the servers tried.
   Afterwards afterwards_ = Afterwards::kClose;
   Reason deadline_reason_ = Reason::kDone;
-  const char* detail_ = "";  // Of a malformed request or answer.
+  Instant give_up_at_ = kNever;  // The end of request_timeout.
+  Patience body_patience_;       // With the client that sends its body…
+  Patience send_patience_;       // …and that takes its answer.
+  uint32_t retry_after_ = 0;     // Seconds; of a request over its rate.
+  const char* detail_ = "";      // Of a malformed request or answer.
 
   // The request; views into the session's input, which keeps its memory until the end of the
   // exchange.
@@ -275,7 +287,7 @@ class Exchange final : public UpstreamConnection::User,
   UpstreamConnection* connection_ = nullptr;
   UpstreamConnection* dropped_ =
       nullptr;  // Closed, but for the operations that our relays have on it.
-  std::array<const sched::Server*, kAttemptsMax> excluded_{};
+  std::array<uint64_t, kAttemptsMax> excluded_{};  // Ids: a server may be gone by now.
   uint32_t excluded_count_ = 0;
   uint32_t attempts_ = 0;
   bool fresh_only_ = false;       // The retry of a request that failed on a kept connection.

@@ -46,7 +46,7 @@ void Exchange::on_hedge_due() {
   const bool unanswered = phase_ == Phase::kConnecting || phase_ == Phase::kForwarding;
   if (!unanswered || first_byte_ != kNever || hedge_.server != nullptr) return;
   if (!may_repeat(describe_attempt()) || excluded_count_ == kAttemptsMax) return;
-  excluded_[excluded_count_++] = server_;
+  excluded_[excluded_count_++] = server_->id;
   sched::Server* other = find_server();
   --excluded_count_;
   if (other == nullptr) return;

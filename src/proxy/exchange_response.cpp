@@ -83,7 +83,7 @@ bool Exchange::pass_on_interim(const ResponseHead& head) {
   plan.sink = &session_.stream();
   plan.input = &connection_->input();
   if (!response_relay_.start(plan, text)) {
-    set_deadline(session_.listener().config.send_timeout, Reason::kClientSendTimeout);
+    set_relay_deadline();
     return false;
   }
   interim_ = false;
@@ -195,6 +195,7 @@ void Exchange::switch_protocols(const ResponseHead& head) {
   response_half_ = Half::kBody;
   judge(sched::Verdict::kSuccess);
   head_sent_ = true;
+  give_up_at_ = kNever;  // Tunnels have their own end.
   open_tunnel(out.view());
 }
 

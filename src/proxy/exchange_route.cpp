@@ -53,6 +53,8 @@ void Exchange::begin_lost(Reason reason, const char* why, Afterwards afterwards)
 // Keeps what is needed beyond this callback; the parsed head is scratch of the worker.
 void Exchange::remember(const RequestHead& head, uint32_t offset) {
   begun_ = context_.io.now();
+  const Duration whole = session_.listener().config.request_timeout;
+  if (whole > Duration::zero()) give_up_at_ = begun_ + whole;
   method_ = head.method;
   version_ = head.version;
   request_framing_ = head.framing;
@@ -107,9 +109,12 @@ void Exchange::route(const RequestHead& head) {
   const Snapshot& snapshot = *generation_.snapshot;
   rules::RequestView view;
   view_request(head, view);
+  if (!within_listener_rate(view)) return;
   const uint32_t matched = snapshot.rules->match(view, context_.rule_scratch);
+  if (!path_is_clear(head, view, matched)) return;
   if (matched == rules::kNoRule) return fail(Reason::kNoRule);
   rule_ = &snapshot.config.rules[matched];
+  if (!within_rule_rate(matched, view)) return;
   actions_ = snapshot.actions[matched].get();
   if (actions_ != nullptr) id_ = context_.request_ids.next();
   if (rule_->local()) return respond(head);
@@ -159,7 +164,7 @@ void Exchange::respond_with_error(uint16_t status, Reason reason, std::string_vi
   response.body = page.view();
   const bool busy = reason == Reason::kQueueFull || reason == Reason::kQueueTimeout ||
                     reason == Reason::kQueueShed;
-  if (busy) response.retry_after_s = kRetryAfter;
+  response.retry_after_s = busy ? kRetryAfter : retry_after_;
   respond_local(response, reason);
 }
 
@@ -172,6 +177,7 @@ void Exchange::respond_local(LocalResponse response, Reason reason) {
   keep_alive_ = keep_alive_ && request_read && session_.may_keep_alive();
   afterwards_ = keep_alive_ ? Afterwards::kKeepAlive : Afterwards::kClose;
   if (replayable_) bytes_in_ += request_length_;
+  give_up_at_ = kNever;  // It has had its effect, or the end is near anyway.
   reason_ = reason;
   response.date = context_.date.at(wall_clock_ms() / 1000);
   response.keep_alive = keep_alive_;
@@ -200,7 +206,7 @@ void Exchange::respond_local(LocalResponse response, Reason reason) {
   plan.sink = &session_.stream();
   plan.input = &session_.input();
   if (response_relay_.start(plan, out.view())) return on_response_relay_end();
-  set_deadline(session_.listener().config.send_timeout, Reason::kClientSendTimeout);
+  set_relay_deadline();
 }
 
 }  // namespace shunt::proxy

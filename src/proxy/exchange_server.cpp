@@ -118,7 +118,7 @@ void Exchange::server_failed(Reason reason) {
 bool Exchange::discard_answer(const ResponseHead& head) {
   if (!pool_config().retry_on.has(head.status) || !attempts_left()) return false;
   if (!may_repeat(describe_attempt()) || excluded_count_ == kAttemptsMax) return false;
-  excluded_[excluded_count_++] = server_;
+  excluded_[excluded_count_++] = server_->id;
   sched::Server* other = find_server();
   const bool allowed = other != nullptr && within_budget();
   if (!allowed) {
@@ -191,7 +191,7 @@ void Exchange::judge_answer(uint16_t status) {
 }
 
 void Exchange::exclude_server() {
-  if (excluded_count_ < kAttemptsMax) excluded_[excluded_count_++] = server_;
+  if (excluded_count_ < kAttemptsMax) excluded_[excluded_count_++] = server_->id;
   give_up_server();
 }
 

@@ -13,7 +13,9 @@
 #include "core/slab.h"
 #include "proxy/mirror.h"
 #include "proxy/session.h"
+#include "proxy/source_limit.h"
 #include "proxy/spread.h"
+#include "proxy/tls_use.h"
 #include "proxy/upstream_pool.h"
 
 namespace shunt::proxy {
@@ -28,6 +30,9 @@ constexpr Duration kAcceptPause = 100ms;
 // Idle server connections closed when no descriptor is left for a client.
 constexpr uint32_t kEvictedForClients = 16;
 constexpr uint32_t kIdleForRequests = 64;
+
+// At the limit, a client that has waited for so long with its request makes room for a new one.
+constexpr Duration kEvictedAfter = 2s;
 
 // One listening socket of this worker.
 struct Acceptor {
@@ -89,7 +94,6 @@ class ServiceImpl final : public Service, public SessionOwner, public Spread::Re
   void on_handed_over(const std::string* listener, io::Fd fd) override;
 
  private:
-  void use_tls();
   ListenerState& listener_state(const std::string& name);
   void accept_from(Acceptor& acceptor);
   void on_accept(Acceptor& acceptor, int32_t result);
@@ -98,6 +102,7 @@ class ServiceImpl final : public Service, public SessionOwner, public Spread::Re
   void open_session(ListenerState& listener, io::Fd fd);
   void open_waiting();
   void count_end();
+  bool can_evict();
   void drop_finished_acceptors();
   void pause_accepting();
   void resume_accepting();
@@ -111,6 +116,7 @@ class ServiceImpl final : public Service, public SessionOwner, public Spread::Re
   Context context_;
   UpstreamPool upstreams_;
   Mirrors mirrors_{context_};
+  SourceLimit source_limit_{limits_.sources, context_.metrics};
   Slab<Session> sessions_;
   Slab<Exchange> exchanges_;
   IntrusiveList<Session> open_;
@@ -146,7 +152,7 @@ void ServiceImpl::use(std::shared_ptr<const Snapshot> snapshot) {
     state.index = i;
     state.wants_name = config::wants_name(config, i);
   }
-  use_tls();
+  use_tls(context_, listeners_);
   if (limits_.spread != nullptr)
     limits_.spread->use_generation(limits_.worker, context_.generation->snapshot->generation);
   drop_unused_generations();
@@ -164,32 +170,6 @@ void ServiceImpl::drop_unused_pools() {
 
 void ServiceImpl::on_wake() {
   pools_.on_wake();
-}
-
-// Contexts are made of files that prepare() has tried out: only memory can be short.
-void ServiceImpl::use_tls() {
-  const Snapshot& snapshot = *context_.generation->snapshot;
-  if (snapshot.has_tls() && context_.tls == nullptr)
-    context_.tls = std::make_unique<io::TlsEngine>(context_.io, *snapshot.tickets);
-  if (context_.tls == nullptr) return;
-  io::TlsEngine& tls = *context_.tls;
-  tls.begin_generation();
-  for (const auto& state : listeners_) {
-    // Clients still come to a listener that is leaving.
-    if (state->index == config::kNone) {
-      if (state->tls != nullptr) tls.keep(*state->tls);
-      continue;
-    }
-    const auto* files =
-        snapshot.listener_tls.empty() ? nullptr : snapshot.listener_tls[state->index].get();
-    state->tls = files != nullptr ? tls.context_of(*files) : nullptr;
-    SHUNT_ASSERT(files == nullptr || state->tls != nullptr);
-  }
-  for (const auto& files : snapshot.server_tls) {
-    const bool made = tls.context_of(*files) != nullptr;
-    SHUNT_ASSERT(made);
-  }
-  tls.forget_unwanted();
 }
 
 // Found by name, so that sessions keep theirs over reloads. A handful, looked up on reload only.
@@ -243,7 +223,7 @@ void ServiceImpl::on_accept(Acceptor& acceptor, int32_t result) {
     log::warning("accepting pauses: {}", why_not_accepted(result));
     return pause_accepting();
   }
-  if (all_full()) return pause_accepting();
+  if (all_full() && !can_evict()) return pause_accepting();
   if (!paused_) accept_from(acceptor);
 }
 
@@ -268,8 +248,17 @@ void ServiceImpl::admit(ListenerState& listener, io::Fd fd) {
     context_.io.close(fd);
     return count_end();
   }
-  if (full() || ending_sessions_) return waiting_.push_back({&listener, fd});
-  open_session(listener, fd);
+  if (!full() && !ending_sessions_) return open_session(listener, fd);
+  waiting_.push_back({&listener, fd});
+  if (ending_sessions_) return;
+  if (can_evict()) return context_.awaiting.front().evict();
+  pause_accepting();  // Looks again whether anybody has waited for too long.
+}
+
+// The oldest of those that wait for a request: idle ones, and ones that send theirs slowly.
+bool ServiceImpl::can_evict() {
+  return !context_.awaiting.empty() &&
+         context_.io.now() - context_.awaiting.front().awaiting_since() >= kEvictedAfter;
 }
 
 void ServiceImpl::count_end() {
@@ -277,9 +266,16 @@ void ServiceImpl::count_end() {
 }
 
 void ServiceImpl::open_session(ListenerState& listener, io::Fd fd) {
+  const SocketAddress client = context_.io.peer_address(fd);
+  const KeyCounts::Ticket source = source_limit_.take(listener.config, client, context_.io.now());
+  if (source == KeyCounts::kRefused) {
+    // Without an answer: whoever has that many connections does not read any.
+    context_.io.close_reset(fd);
+    return count_end();
+  }
   context_.metrics.connections_accepted.add();
   context_.metrics.connections_active.add();
-  Session* session = sessions_.make(context_, *this, listener, fd);
+  Session* session = sessions_.make(context_, *this, listener, fd, client, source);
   open_.push_back(*session);
   ++connections_;
   ++listener.sessions;
@@ -304,7 +300,9 @@ void ServiceImpl::pause_accepting() {
 
 void ServiceImpl::resume_accepting() {
   if (!paused_) return;
-  if (all_full()) return context_.io.arm(pause_, context_.io.now() + kAcceptPause);
+  for (size_t left = waiting_.size(); left > 0 && can_evict(); --left)
+    context_.awaiting.front().evict();
+  if (all_full() && !can_evict()) return context_.io.arm(pause_, context_.io.now() + kAcceptPause);
   paused_ = false;
   if (pause_.armed()) context_.io.cancel(pause_);
   for (const auto& acceptor : acceptors_) accept_from(*acceptor);
@@ -343,6 +341,7 @@ void ServiceImpl::on_session_closed(Session& session) {
   --connections_;
   --session.listener_state().sessions;
   IntrusiveList<Session>::remove(session);
+  source_limit_.give_back(session.source());
   sessions_.free(&session);
   context_.metrics.connections_active.subtract();
   count_end();

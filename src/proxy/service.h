@@ -6,6 +6,7 @@
 #include <memory>
 #include <vector>
 
+#include "core/key_counts.h"
 #include "core/metrics.h"
 #include "io/io.h"
 #include "proxy/access_log.h"
@@ -24,6 +25,7 @@ struct ServiceLimits {
       4096;                  // Client connections of this worker; more wait in the listen queue.
   Spread* spread = nullptr;  // Null: a worker without others to share with.
   uint32_t worker = 0;       // Its index in `spread`.
+  KeyCounts* sources = nullptr;  // Connections by source, of all workers; null: no such limits.
 };
 
 class Service {

@@ -1,13 +1,11 @@
-// The life of a client connection: reading heads, handing them over, closing without losing the
-// answer.
+// The life of a client connection once it has begun (session_begin.cpp): reading heads, handing
+// them over, closing without losing the answer.
 #include "proxy/session.h"
 
 #include <poll.h>
 
 #include <algorithm>
 #include <cerrno>
-
-#include "io/proxy_protocol.h"
 
 namespace shunt::proxy {
 namespace {
@@ -20,8 +18,10 @@ constexpr int kDiscardsPerTurn = 16;
 
 }  // namespace
 
-Session::Session(Context& context, SessionOwner& owner, ListenerState& listener, io::Fd fd)
-    : context_(context), owner_(owner), listener_(listener), stream_(fd) {
+Session::Session(Context& context, SessionOwner& owner, ListenerState& listener, io::Fd fd,
+                 const SocketAddress& client, KeyCounts::Ticket source)
+    : context_(context), owner_(owner), listener_(listener), stream_(fd), source_(source) {
+  set_client(client);
   io::bind<&Session::on_receive>(receive_, *this);
   io::bind<&Session::on_ready>(ready_, *this);
   bind<&Session::on_timer>(timer_, *this);
@@ -30,16 +30,6 @@ Session::Session(Context& context, SessionOwner& owner, ListenerState& listener,
 Session::~Session() {
   SHUNT_ASSERT(exchange_ == nullptr);
   SHUNT_ASSERT(!timer_.armed());
-}
-
-void Session::start() {
-  set_client(context_.io.peer_address(stream_.fd()));
-  set_deadline(context_.io.now() + listener_.config.header_timeout);
-  if (!listener_.config.proxy_protocol) return begin_stream();
-  if (!may_send_preface())
-    return refuse(Reason::kProxySource, {403, "the source is not in proxy_protocol_from"});
-  phase_ = Phase::kPreface;
-  stream_.poll(context_.io, ready_, POLLIN | POLLRDHUP);
 }
 
 void Session::set_client(const SocketAddress& client) {
@@ -51,41 +41,6 @@ void Session::set_client(const SocketAddress& client) {
 
 SocketAddress Session::destination() const {
   return told_destination_ ? *told_destination_ : context_.io.local_address(stream_.fd());
-}
-
-// What the client has to say begins: a handshake, or the first head.
-void Session::begin_stream() {
-  if (tcp_) return begin_tcp();
-  if (listener_.tls != nullptr) return start_tls();
-  phase_ = Phase::kReading;
-  read_more();
-}
-
-void Session::start_tls() {
-  phase_ = Phase::kHandshake;
-  if (!stream_.accept_tls(*context_.tls, *listener_.tls)) return terminate(true);
-  stream_.handshake(ready_);
-}
-
-void Session::on_handshake(int32_t result) {
-  if (result == 0) {
-    enter(Phase::kReading);
-    // The first head has the time of any other, not what the handshake has left.
-    set_deadline(context_.io.now() + listener_.config.header_timeout);
-    return process_input();
-  }
-  // Somebody looked whether the port is open.
-  if (!stream_.tls()->has_heard()) return terminate(false);
-  if (result == -EPROTO)
-    return lose(Reason::kTlsHandshake, stream_.tls()->failure(), Afterwards::kClose);
-  lose(Reason::kTlsHandshake, "the client ended the connection", Afterwards::kReset);
-}
-
-// There is nobody to answer, but the log tells.
-void Session::lose(Reason reason, const char* why, Afterwards afterwards) {
-  enter(Phase::kExchange);
-  exchange_ = owner_.make_exchange(*this);
-  exchange_->begin_lost(reason, why, afterwards);
 }
 
 HeadLimits Session::head_limits() const {
@@ -110,59 +65,19 @@ void Session::enter(Phase target) {
                        (phase_ == Phase::kHandshake && target == Phase::kReading) ||
                        (phase_ == Phase::kHandshake && target == Phase::kExchange) ||
                        (phase_ == Phase::kReading && target == Phase::kExchange) ||
+                       (phase_ == Phase::kReading && target == Phase::kPreface) ||
+                       (phase_ == Phase::kReading && target == Phase::kHandshake) ||
                        (phase_ == Phase::kExchange && target == Phase::kReading);
   SHUNT_ASSERT(allowed);
   SHUNT_ASSERT(phase_ != Phase::kTerminating);
+  if (awaits_request()) IntrusiveList<Session, AwaitsRequest>::remove(*this);
   phase_ = target;
+  if (awaits_request()) await_request();
 }
 
-// --- The PROXY header ---
-
-// Whoever may use a unix socket has been let in by its mode.
-bool Session::may_send_preface() const {
-  if (!client_.is_ip()) return true;
-  return std::ranges::any_of(listener_.config.proxy_protocol_from, [this](const Cidr& network) {
-    return network.contains(client_.ip());
-  });
-}
-
-// Takes the header out of the socket, and no byte behind it: what follows may not be for us to read
-// in clear.
-void Session::read_preface() {
-  const std::span<char> room = context_.body_scratch;
-  while (phase_ == Phase::kPreface) {
-    const std::string_view before = input_.view();
-    std::ranges::copy(before, room.begin());
-    const int64_t peeked = context_.io.recv_now(stream_.fd(), room.data() + before.size(),
-                                                io::kProxyHeaderMax - before.size(), true);
-    if (peeked == -EAGAIN) return stream_.poll(context_.io, ready_, POLLIN | POLLRDHUP);
-    if (peeked <= 0) return terminate(false);
-    if (!take_preface(room.first(before.size() + static_cast<size_t>(peeked)))) return;
-  }
-}
-
-// `seen` begins with what the input holds already. False if that is over: the header is complete,
-// or the connection refused.
-bool Session::take_preface(std::span<char> seen) {
-  const io::ProxyParse parse = io::parse_proxy_header({seen.data(), seen.size()});
-  if (parse.status == io::ProxyParse::Status::kMalformed) {
-    refuse(Reason::kBadProxyHeader, {400, parse.why});
-    return false;
-  }
-  const bool complete = parse.status == io::ProxyParse::Status::kComplete;
-  const size_t new_bytes = (complete ? parse.header.size : seen.size()) - input_.size();
-  const std::span<char> room = input_.room(context_.io, context_.blocks);
-  SHUNT_ASSERT(room.size() >= new_bytes);
-  const int64_t taken = context_.io.recv_now(stream_.fd(), room.data(), new_bytes);
-  if (taken > 0) input_.filled(static_cast<size_t>(taken));
-  if (!complete || taken != static_cast<int64_t>(new_bytes)) return true;
-  input_.release(context_.io, context_.blocks);
-  if (parse.header.told) {
-    set_client(parse.header.told->source);
-    told_destination_ = std::make_unique<SocketAddress>(parse.header.told->destination);
-  }
-  begin_stream();
-  return false;
+void Session::await_request() {
+  awaiting_since_ = context_.io.now();
+  context_.awaiting.push_back(*this);
 }
 
 // --- Receiving ---
@@ -291,6 +206,13 @@ void Session::refuse(Reason reason, Reject reject) {
   exchange_->begin_refused(reason, reject);
 }
 
+// There is nobody to answer, but the log tells.
+void Session::lose(Reason reason, const char* why, Afterwards afterwards) {
+  enter(Phase::kExchange);
+  exchange_ = owner_.make_exchange(*this);
+  exchange_->begin_lost(reason, why, afterwards);
+}
+
 void Session::on_exchange_end(Exchange& exchange, size_t used, Afterwards afterwards) {
   SHUNT_ASSERT(exchange_ == &exchange);
   exchange_ = nullptr;
@@ -352,7 +274,10 @@ void Session::on_timer() {
       return lose(Reason::kTlsHandshake, "the handshake did not end in time", Afterwards::kReset);
     case Phase::kReading:
       if (tcp_) return on_hello_timeout();
-      if (input_.empty()) return terminate(false);
+      if (input_.empty()) {
+        context_.metrics.client_idle.add();
+        return terminate(false);
+      }
       return refuse(Reason::kRequestHeaderTimeout,
                     {408, "the request head did not arrive in time"});
     case Phase::kExchange:
@@ -367,6 +292,13 @@ void Session::on_timer() {
 void Session::drain() {
   if ((phase_ != Phase::kReading && phase_ != Phase::kPreface) || !input_.empty()) return;
   linger(kDrainLingerTime);
+}
+
+// Whatever of a request is here has been coming for too long to be worth an answer.
+void Session::evict() {
+  SHUNT_ASSERT(awaits_request());
+  context_.metrics.client_evicted.add();
+  terminate(false);
 }
 
 void Session::stop() {

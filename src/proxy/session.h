@@ -19,6 +19,7 @@
 #include <string_view>
 
 #include "core/intrusive_list.h"
+#include "core/key_counts.h"
 #include "io/stream.h"
 #include "proxy/context.h"
 #include "proxy/exchange.h"
@@ -28,6 +29,7 @@
 namespace shunt::proxy {
 
 class Session;
+struct AwaitsRequest;  // Tag of the list of sessions that wait for one.
 
 // A listener as its sessions see it; owned by the service, follows the listener's name over
 // reloads.
@@ -53,9 +55,11 @@ class SessionOwner {
   ~SessionOwner() = default;
 };
 
-class Session : public ListNode<> {
+class Session : public ListNode<>, public ListNode<AwaitsRequest> {
  public:
-  Session(Context& context, SessionOwner& owner, ListenerState& listener, io::Fd fd);
+  // `source`: where its client is counted, for the owner.
+  Session(Context& context, SessionOwner& owner, ListenerState& listener, io::Fd fd,
+          const SocketAddress& client, KeyCounts::Ticket source);
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
   ~Session();
@@ -64,6 +68,10 @@ class Session : public ListNode<> {
   // Ends an idle connection now, a busy one after its answer.
   void drain();
   void stop();
+  // Makes room for a new client: requires that it awaits a request.
+  void evict();
+  Instant awaiting_since() const { return awaiting_since_; }
+  KeyCounts::Ticket source() const { return source_; }
 
   // --- For the exchange ---
   io::Stream& stream() { return stream_; }
@@ -88,7 +96,7 @@ class Session : public ListNode<> {
 
  private:
   enum class Phase : uint8_t {
-    kPreface,
+    kPreface,  // Up to kReading: awaits a request.
     kHandshake,
     kReading,
     kExchange,
@@ -120,6 +128,8 @@ class Session : public ListNode<> {
   void discard();
   void on_timer();
   void enter(Phase target);
+  bool awaits_request() const { return phase_ <= Phase::kReading; }
+  void await_request();
   void terminate(bool reset);
   void join();
 
@@ -138,6 +148,7 @@ class Session : public ListNode<> {
   bool client_ended_ = false;  // The client has closed its direction.
   bool reset_ = false;
   uint32_t requests_ = 0;
+  Instant awaiting_since_ = kNever;  // For a request, or the rest of one.
   Exchange* exchange_ = nullptr;
   io::RecvOp receive_;  // Into next_input_ during an exchange, else into input_.
   io::Op ready_;
@@ -148,6 +159,7 @@ class Session : public ListNode<> {
   Input next_input_;
   SocketAddress client_;
   std::unique_ptr<const SocketAddress> told_destination_;  // By a PROXY header.
+  const KeyCounts::Ticket source_;
   std::array<char, 46> client_ip_;
   uint8_t client_ip_size_ = 0;
 };

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/config.h"
+#include "core/rate_limiter.h"
 #include "io/tls_files.h"
 #include "io/tls_tickets.h"
 #include "proxy/pool_state.h"
@@ -49,6 +50,10 @@ struct Snapshot {
   std::vector<std::string> client_headers;
 
   bool has_tls() const { return tickets != nullptr; }
+  // Parallel to config.rules and config.listeners, null where there is no limit. They outlive
+  // generations, as server sets do.
+  std::vector<std::shared_ptr<RateLimiter>> rule_limiters;
+  std::vector<std::shared_ptr<RateLimiter>> listener_limiters;
 };
 
 }  // namespace shunt::proxy

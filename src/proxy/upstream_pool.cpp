@@ -360,6 +360,7 @@ uint32_t UpstreamPool::evict_idle(uint32_t count) {
     unlink_idle(connection);
     close(connection);
   }
+  if (!context_.draining) context_.metrics.upstream_evicted.add(evicted);
   return evicted;
 }
 

@@ -47,7 +47,8 @@ class Scheduler {
 };
 
 inline bool excluded(const Server& server, const Flow& flow) {
-  return !flow.excluded.empty() && std::ranges::find(flow.excluded, &server) != flow.excluded.end();
+  return !flow.excluded.empty() &&
+         std::ranges::find(flow.excluded, server.id) != flow.excluded.end();
 }
 
 // It has as many active connections as it takes at a time.

@@ -357,15 +357,15 @@ std::vector<const Server*> LockedServerSet::preview(const Flow& flow) const {
   const std::lock_guard guard(lock_);
   const std::unique_ptr<Scheduler> ahead = scheduler_->clone();
   std::vector<const Server*> order;
-  std::vector<const Server*> refused(flow.excluded.begin(), flow.excluded.end());
+  std::vector<uint64_t> refused(flow.excluded.begin(), flow.excluded.end());
   Flow retry = flow;
   while (true) {
     retry.excluded = refused;
     const Server* server = decide(*ahead, list_, retry);
     if (server == nullptr) return order;
-    SHUNT_ASSERT(std::ranges::find(refused, server) == refused.end());
+    SHUNT_ASSERT(std::ranges::find(refused, server->id) == refused.end());
     order.push_back(server);
-    refused.push_back(server);
+    refused.push_back(server->id);
   }
 }
 

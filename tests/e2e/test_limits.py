@@ -79,7 +79,9 @@ class TimeTest(ShuntTest):
         client = self.client(self.proxy.port, receive_buffer=4096)
         client.send(b"GET /big HTTP/1.1\r\nHost: a\r\n\r\n")
         wait_until(lambda: self.proxy.access_log(), "the end of patience")
-        self.expect_reason("client_send_timeout")
+        self.proxy.stop()
+        # Slow, if its kernel took the last few bytes late.
+        self.assertIn(self.proxy.access_log()[0]["reason"], ("client_send_timeout", "client_send_slow"))
 
     def test_requests_per_connection(self):
         client = self.client(self.shunt_before([self.server], listener="keep_alive_requests = 3").port)

@@ -56,6 +56,12 @@ bool parse_head(std::string_view head, SimMessage& message) {
   return true;
 }
 
+std::shared_ptr<RateLimiter> limiter_for(const std::optional<config::RateLimit>& limit) {
+  if (!limit) return nullptr;
+  const RateLimiter::Rate rate{.interval = limit->interval, .burst = limit->burst};
+  return std::make_shared<RateLimiter>(rate, limit->size, 1);
+}
+
 }  // namespace
 
 std::string SimMessage::field(std::string_view name) const {
@@ -181,7 +187,12 @@ ProxyWorld::ProxyWorld(const WorldOptions& options)
                               .servers = servers_,
                               .key = {},
                               .state = std::make_shared<proxy::PoolState>()});
-  service_ = proxy::Service::create(*io_, metrics_, *log_, {options.workers_connections_max});
+  snapshot_->listener_limiters.push_back(limiter_for(config.listeners[0].rate_limit));
+  for (const config::Rule& each : config.rules)
+    snapshot_->rule_limiters.push_back(limiter_for(each.rate_limit));
+  service_ = proxy::Service::create(
+      *io_, metrics_, *log_,
+      {.connections_max = options.workers_connections_max, .sources = &sources_});
   service_->use(snapshot_);
   listener_ = io_->listen(*SocketAddress::parse("10.0.0.1:80"));
   service_->add_listener(listener_, 0);

@@ -62,6 +62,9 @@ class ProxyWorld {
   const Metrics& metrics() const { return metrics_; }
   static SocketAddress server_address(uint32_t index);
   SimPeer& connect() { return io_->connect(listener_); }
+  SimPeer& connect(const char* from) {
+    return io_->connect(listener_, *SocketAddress::parse(from));
+  }
   sched::ServerSet& servers() { return *servers_; }
 
   // Every server answers with `handler`: a request in, the bytes of the answer out; `close` ends
@@ -84,6 +87,7 @@ class ProxyWorld {
  private:
   std::unique_ptr<SimIo> io_;
   Metrics metrics_;
+  KeyCounts sources_{1024, 1};
   std::unique_ptr<proxy::AccessLogSink> sink_;
   std::unique_ptr<proxy::AccessLog> log_;
   std::shared_ptr<sched::ServerSet> servers_;

@@ -147,19 +147,21 @@ size_t run_seed(uint64_t seed) {
   options.servers = 3;
   // Half of the worlds are short of servers, so that requests wait, and try again what they may.
   Random flow(seed ^ 0xf10c);
-  if (flow.below(2) == 0) {
-    options.adjust = [&flow](config::Config& config) {
-      config::Pool& pool = config.pools[0];
-      for (config::Server& server : pool.servers)
-        server.max_connections = static_cast<uint32_t>(1 + flow.below(2));
-      pool.queue.timeout = std::chrono::hours(1);
-      pool.retry_on = {true, flow.below(2) == 0, flow.below(2) == 0, flow.below(2) == 0, true,
-                       {503}};
-      pool.hedge.percentile = flow.below(2) == 0 ? 50 : 0;
-      pool.hedge.delay_min = std::chrono::milliseconds(1);
-      pool.ejection.failures = static_cast<uint32_t>(flow.below(4));
-    };
-  }
+  const bool short_of_servers = flow.below(2) == 0;
+  options.adjust = [&flow, short_of_servers](config::Config& config) {
+    // A byte per write and 50 ms between writes are less than an administrator would put up with.
+    config.listeners[0].body_rate_min = 0;
+    config.listeners[0].send_rate_min = 0;
+    if (!short_of_servers) return;
+    config::Pool& pool = config.pools[0];
+    for (config::Server& server : pool.servers)
+      server.max_connections = static_cast<uint32_t>(1 + flow.below(2));
+    pool.queue.timeout = std::chrono::hours(1);
+    pool.retry_on = {true, flow.below(2) == 0, flow.below(2) == 0, flow.below(2) == 0, true, {503}};
+    pool.hedge.percentile = flow.below(2) == 0 ? 50 : 0;
+    pool.hedge.delay_min = std::chrono::milliseconds(1);
+    pool.ejection.failures = static_cast<uint32_t>(flow.below(4));
+  };
   ProxyWorld world(options);
   Random& random = world.io().random();
   const bool faults = random.below(2) == 0;

@@ -90,6 +90,11 @@ int64_t SimIo::splice_out(Fd pipe, Fd socket, size_t size, bool) {
   return result;
 }
 
+uint64_t SimIo::unacknowledged(Fd fd) {
+  const Descriptor& descriptor = get(fd, Kind::kSocket, "unacknowledged");
+  return descriptor.peer != nullptr ? descriptor.peer->outgoing_size_ : 0;
+}
+
 void SimIo::shutdown_write(Fd fd) {
   Descriptor& descriptor = get(fd, Kind::kSocket, "shutdown_write");
   if (descriptor.peer != nullptr) descriptor.peer->socket_shutdown();

@@ -95,7 +95,9 @@ BOOST_AUTO_TEST_CASE(a_reset_of_one_side_ends_the_other) {
 }
 
 BOOST_AUTO_TEST_CASE(silence_ends_it_in_time_and_a_stop_at_once) {
-  ProxyWorld world({});
+  // The limit of a request ends with the answer that makes it a tunnel.
+  ProxyWorld world(
+      {.adjust = [](config::Config& config) { config.listeners[0].request_timeout = 10s; }});
   SimPeer* server = nullptr;
   world.io().serve(ProxyWorld::server_address(0), [&server](SimPeer& peer) {
     server = &peer;

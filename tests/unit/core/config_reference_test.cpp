@@ -28,7 +28,7 @@ struct Reference {
     std::istringstream stream(read_source("config/reference.toml"));
     std::string table;
     const std::regex header(R"(^(# )?\[\[?([a-z0-9_.-]+)\]\]?.*)");
-    const std::regex key(R"(^(# )?([a-z_-]+) = .*)");
+    const std::regex key(R"(^(# )?([a-z0-9_-]+) = .*)");
     std::smatch found;
     for (std::string line; std::getline(stream, line);) {
       if (std::regex_match(line, found, header)) {

@@ -201,7 +201,7 @@ BOOST_AUTO_TEST_CASE(saturated_says_whether_waiting_may_help) {
   farm.pick(at(0s));
   BOOST_TEST(farm->saturated(at(0s)));
   const Server* excluded[] = {&server};
-  Flow without = at(0s);
+  const uint64_t excluded[] = {server.id};
   without.excluded = excluded;
   BOOST_TEST(!farm->saturated(without));
   farm->set_circuit_rules(rules(1, 1.0));

@@ -64,10 +64,10 @@ BOOST_AUTO_TEST_CASE(overloaded_and_excluded_servers_are_passed_over) {
     farm.add('A', 2);
     farm.add('B', 4, 1);
     farm.add('C', 4);
-    const Server* refused[] = {&farm['C']};
+    const uint64_t refused[] = {farm['C'].id};
     BOOST_TEST(farm.pick({.excluded = refused}) == 'B', scheduler);
     BOOST_TEST(farm.pick({.excluded = refused}) == 'A', scheduler);
-    const Server* both[] = {&farm['C'], &farm['A']};
+    const uint64_t both[] = {farm['C'].id, farm['A'].id};
     BOOST_TEST(farm.pick({.excluded = both}) == '-', scheduler);
   }
 }

@@ -58,7 +58,7 @@ BOOST_AUTO_TEST_CASE(quiesced_and_refused_servers_lose_the_key) {
     Farm farm(scheduler, "A10 B10");
     BOOST_TEST(farm.pick(flow_of(1)) == 'B', scheduler);
     Flow retry = flow_of(1);
-    const Server* refused[] = {&farm['B']};
+    const uint64_t refused[] = {farm['B'].id};
     retry.excluded = refused;
     BOOST_TEST(farm.pick(retry) == 'A', scheduler);
     farm.edit('A', 0);

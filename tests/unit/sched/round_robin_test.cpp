@@ -56,7 +56,7 @@ BOOST_AUTO_TEST_CASE(skips_quiesced_and_overloaded_servers) {
 
 BOOST_AUTO_TEST_CASE(exclusion_moves_on) {
   Farm farm("rr", "A1 B1 C1");
-  const Server* refused[] = {&farm['C']};
+  const uint64_t refused[] = {farm['C'].id};
   BOOST_TEST(farm.pick({.excluded = refused}) == 'B');
   BOOST_TEST(farm.picks(3) == "ACB");
 }

@@ -113,27 +113,29 @@ class History {
 
   void schedule() {
     Flow flow{.source = below(40), .destination = below(40)};
-    const Server* refused[] = {nullptr};
+    const Server* refused = nullptr;
+    uint64_t refused_ids[] = {0};
     if (below(4) == 0 && !order_.empty()) {
-      refused[0] = &farm_[order_[below(static_cast<uint32_t>(order_.size()))]];
-      flow.excluded = refused;
+      refused = &farm_[order_[below(static_cast<uint32_t>(order_.size()))]];
+      refused_ids[0] = refused->id;
+      flow.excluded = refused_ids;
     }
     const Counted as = below(2) == 0 ? Counted::kActive : Counted::kInactive;
     const std::string preview = farm_.preview(flow);
     Server* server = farm_->schedule(flow, as);
     BOOST_REQUIRE_MESSAGE((server == nullptr) == preview.empty(), where());
     if (server == nullptr) {
-      BOOST_REQUIRE_MESSAGE(may_refuse(refused[0]), where());
+      BOOST_REQUIRE_MESSAGE(may_refuse(refused), where());
       return;
     }
     const char name = server->spec.name[0];
     ModelServer& model = models_[name];
     BOOST_REQUIRE_MESSAGE(preview[0] == name, where());
-    BOOST_REQUIRE_MESSAGE(server != refused[0], where());
+    BOOST_REQUIRE_MESSAGE(server != refused, where());
     BOOST_REQUIRE_MESSAGE(model.listed, where());
     BOOST_REQUIRE_MESSAGE(model.weight > 0, where());
     BOOST_REQUIRE_MESSAGE(!model.overload || scheduler_ == "lblc", where());
-    if (!expected().empty()) BOOST_REQUIRE_MESSAGE(name == expected_pick(refused[0]), where());
+    if (!expected().empty()) BOOST_REQUIRE_MESSAGE(name == expected_pick(refused), where());
     ++(as == Counted::kActive ? model.active : model.inactive);
     if (model.total() == model.upper) model.overload = true;
     bound_.push_back({server, name, as});

@@ -288,13 +288,13 @@ BOOST_AUTO_TEST_CASE(previews_come_true) {
     const Flow flow{.source = 0x0a000001, .destination = 77};
     for (int round = 0; round < 20; ++round) {
       const std::string expected = farm.preview(flow);
-      std::vector<const Server*> refused;
+      std::vector<uint64_t> refused;
       std::string got;
       Flow retry = flow;
       while (Server* server = farm->schedule(retry, Counted::kActive)) {
         got += server->spec.name;
         farm->unbind(*server, Counted::kActive);
-        refused.push_back(server);
+        refused.push_back(server->id);
         retry.excluded = refused;
       }
       BOOST_TEST(got == expected, scheduler);

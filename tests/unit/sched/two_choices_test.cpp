@@ -50,7 +50,7 @@ BOOST_AUTO_TEST_CASE(a_seed_repeats_the_choices) {
 
 BOOST_AUTO_TEST_CASE(nobody_eligible) {
   Farm farm("twos", "A0 B1");
-  const Server* refused[] = {&farm['B']};
+  const uint64_t refused[] = {farm['B'].id};
   BOOST_TEST(farm.pick({.excluded = refused}) == '-');
   BOOST_TEST(farm.pick({}) == 'B');
 }
