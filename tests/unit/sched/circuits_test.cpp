@@ -200,8 +200,8 @@ BOOST_AUTO_TEST_CASE(saturated_says_whether_waiting_may_help) {
   Server& server = **farm->add(spec);
   farm.pick(at(0s));
   BOOST_TEST(farm->saturated(at(0s)));
-  const Server* excluded[] = {&server};
   const uint64_t excluded[] = {server.id};
+  Flow without = at(0s);
   without.excluded = excluded;
   BOOST_TEST(!farm->saturated(without));
   farm->set_circuit_rules(rules(1, 1.0));
