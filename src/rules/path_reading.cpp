@@ -27,13 +27,29 @@ constexpr int escaped_octet(std::string_view text) {
   return high < 0 || low < 0 ? -1 : high * 16 + low;
 }
 
-// Whether the octet is the first of a UTF-8 sequence that is longer than its character needs, which
-// RFC 3629 forbids and lenient decoders take for "/" or ".".
-bool is_overlong(int first, std::string_view behind) {
-  if (first == 0xC0 || first == 0xC1) return (escaped_octet(behind) & 0xC0) == 0x80;
-  const int second = escaped_octet(behind);
-  return (first == 0xE0 && second >= 0x80 && second < 0xA0) ||
-         (first == 0xF0 && second >= 0x80 && second < 0x90);
+// A character in more octets of UTF-8 than it needs, which RFC 3629 forbids and lenient decoders
+// take for the character.
+struct LongForm {
+  uint32_t character = 0;
+  size_t octets = 0;  // 0: none here.
+};
+
+LongForm long_form_at(std::string_view text) {
+  const int first = escaped_octet(text);
+  size_t octets = 0;
+  if (first == 0xC0 || first == 0xC1) octets = 2;
+  if (first == 0xE0) octets = 3;
+  if (first == 0xF0) octets = 4;
+  if (octets == 0) return {};
+  uint32_t character = static_cast<uint32_t>(first) & (0x1Fu >> (octets - 2));
+  for (size_t i = 1; i < octets; ++i) {
+    const int octet = text.size() > 3 * i ? escaped_octet(text.substr(3 * i)) : -1;
+    if (octet < 0 || (octet & 0xC0) != 0x80) return {};
+    character = character << 6 | (static_cast<uint32_t>(octet) & 0x3F);
+  }
+  const uint32_t least = octets == 2 ? 0x80 : octets == 3 ? 0x800 : 0x10000;
+  if (character >= least) return {};
+  return {character, octets};
 }
 
 // "%u002F", which IIS decodes.
@@ -57,6 +73,16 @@ size_t dot_at(std::string_view text) {
   return escaped_octet(text) == '.' ? 3 : 0;
 }
 
+void look_at_long_form(const LongForm& form, Scan& scan) {
+  scan.doubts.liberties |= kLongForms;
+  if (form.character == 0) scan.doubts.never = "the path has an encoded NUL";
+  const bool any = form.character == '%';  // The escape of what?
+  if (any) scan.doubts.liberties |= kSecondDecoding;
+  if (any || form.character == '/') scan.doubts.liberties |= kSlashEscapes;
+  if (any || form.character == '\\') scan.doubts.liberties |= kBackslashes;
+  if (any || form.character == '.') scan.dots = true;
+}
+
 // An escape, or a "%" that is none, at the start of `rest`; `again`: found by decoding twice.
 void look_at_escape(std::string_view rest, bool again, Scan& scan) {
   const int octet = escaped_octet(rest);
@@ -66,10 +92,13 @@ void look_at_escape(std::string_view rest, bool again, Scan& scan) {
     return;
   }
   if (octet == 0) scan.doubts.never = "the path has an encoded NUL";
-  if (is_overlong(octet, rest.substr(3))) scan.doubts.never = "the path has overlong UTF-8";
+  if (const LongForm form = long_form_at(rest); form.octets > 0) look_at_long_form(form, scan);
   if (octet == '/') scan.doubts.liberties |= kSlashEscapes;
   if (octet == '\\') scan.doubts.liberties |= kBackslashes;
   if (octet == '.' && (again || dot_at(rest.substr(3)) > 0)) scan.dots = true;
+  // What could begin a long form, whose rest is not looked at here.
+  if (again && (octet == 0xC0 || octet == 0xC1 || octet == 0xE0 || octet == 0xF0))
+    look_at_long_form({.character = '%', .octets = 2}, scan);
   if (octet != '%' || again) return;
   // What decoding "%25" leaves, with what follows it.
   std::array<char, 7> twice{'%'};
@@ -78,6 +107,36 @@ void look_at_escape(std::string_view rest, bool again, Scan& scan) {
   if (escaped_octet(inner) < 0 && !is_wide_escape(inner)) return;
   scan.doubts.liberties |= kSecondDecoding;
   look_at_escape(inner, true, scan);
+}
+
+// Characters in the octets that they need, escaped.
+void decode_long_forms(std::string& path) {
+  constexpr std::string_view kDigits = "0123456789ABCDEF";
+  size_t out = 0;
+  for (size_t in = 0; in < path.size();) {
+    const LongForm form = long_form_at(std::string_view(path).substr(in));
+    if (form.octets == 0) {
+      path[out++] = path[in++];
+      continue;
+    }
+    in += 3 * form.octets;
+    const uint32_t c = form.character;
+    std::array<uint32_t, 3> octets{c};
+    size_t count = 1;
+    if (c >= 0x800) {
+      octets = {0xE0 | c >> 12, 0x80 | (c >> 6 & 0x3F), 0x80 | (c & 0x3F)};
+      count = 3;
+    } else if (c >= 0x80) {
+      octets = {0xC0 | c >> 6, 0x80 | (c & 0x3F)};
+      count = 2;
+    }
+    for (size_t i = 0; i < count; ++i) {
+      path[out++] = '%';
+      path[out++] = kDigits[octets[i] >> 4];
+      path[out++] = kDigits[octets[i] & 0xF];
+    }
+  }
+  path.resize(out);
 }
 
 // "%25XX" becomes "%XX".
@@ -169,9 +228,11 @@ std::string_view read_path(std::string_view raw, uint8_t liberties, PathScratch&
   if (liberties == 0 || !raw.starts_with('/')) return normalise_path(raw, scratch.normal);
   std::string& path = scratch.decoded;
   std::string_view source = raw;
-  if ((liberties & kSecondDecoding) != 0) {
+  if ((liberties & (kSecondDecoding | kLongForms)) != 0) {
     scratch.normal = raw;
-    decode_percent(scratch.normal);
+    if ((liberties & kLongForms) != 0) decode_long_forms(scratch.normal);
+    if ((liberties & kSecondDecoding) != 0) decode_percent(scratch.normal);
+    if ((liberties & kLongForms) != 0) decode_long_forms(scratch.normal);
     source = scratch.normal;
   }
   path.clear();

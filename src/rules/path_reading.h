@@ -20,11 +20,12 @@ inline constexpr uint8_t kBackslashes = 2;      // "\" and "%5C" are "/" (IIS, a
 inline constexpr uint8_t kParameters = 4;       // ";…" is not part of its segment (Tomcat, Jetty).
 inline constexpr uint8_t kEmptySegments = 8;    // ".." takes the empty segment of "//" (RFC 3986).
 inline constexpr uint8_t kSecondDecoding = 16;  // "%252F" is "%2F" (proxies behind proxies).
+inline constexpr uint8_t kLongForms = 32;       // "%C0%AF", overlong UTF-8, is "/" (old decoders).
 
 struct PathDoubts {
   uint8_t liberties = 0;        // Those that could change what the path means.
   bool stray_percent = false;   // A "%" that begins no escape: to servers an error, or "%25".
-  const char* never = nullptr;  // Why no reading is harmless (an encoded NUL, overlong UTF-8…).
+  const char* never = nullptr;  // Why no reading is harmless (an encoded NUL, a %u escape).
 
   bool any() const { return liberties != 0 || stray_percent || never != nullptr; }
 };
