@@ -28,15 +28,6 @@ enum class AccessLogFormat : uint8_t { kJson, kCombined };
 // kAuto: io_uring if the kernel lets us, else epoll.
 enum class EventLoop : uint8_t { kAuto, kIoUring, kEpoll };
 
-// What "locality" means for the hashing and locality schedulers, and a split's "same".
-struct LocalityKey {
-  enum class Kind : uint8_t { kPath, kUrl, kHost, kSource, kDestination, kHeader, kCookie, kQuery };
-  Kind kind = Kind::kPath;
-  std::string name;  // Of the header (lower case), cookie or query parameter.
-
-  friend bool operator==(const LocalityKey&, const LocalityKey&) = default;
-};
-
 // A token bucket per key: `rate_limit = { key = "source", rate = "100/s", burst = 200 }`.
 struct RateLimit {
   LocalityKey key{LocalityKey::Kind::kSource, {}};

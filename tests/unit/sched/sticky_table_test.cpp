@@ -113,7 +113,7 @@ BOOST_AUTO_TEST_CASE(a_claimed_server_is_asked_for_less_than_a_chosen_one) {
   BOOST_TEST(claim().server);
   farm->unbind(farm['A'], Counted::kActive);
 
-  const Server* const refused[] = {&farm['A']};
+  const uint64_t refused[] = {farm['A'].id};
   Flow without;
   without.excluded = refused;
   BOOST_TEST(!farm->claim(id, without, Counted::kActive, true).server);
