@@ -110,8 +110,8 @@ Result<ContextHandle> TlsServerContext::make_context(const TlsServerFiles& files
   if (SSL_CTX_set_cipher_list(context, ciphers) != 1)
     return fail(fmt::format("\"ciphers\": {}", openssl_error()));
   if (SSL_CTX_set_ciphersuites(context, kIntermediateSuites) != 1) return fail(openssl_error());
-  // The order is the list's, and with it what is weakest is up to the list, not to a client. One that
-  // has no AES instructions says so by beginning with ChaCha20.
+  // The order is the list's, and with it what is weakest is up to the list, not to a client. One
+  // that has no AES instructions says so by beginning with ChaCha20.
   SSL_CTX_set_options(context, SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
   // Many clients end without close_notify. What they send says by itself where it ends.
   SSL_CTX_set_options(context, SSL_OP_IGNORE_UNEXPECTED_EOF);
