@@ -107,6 +107,8 @@ class Plain(ShuntTest):
     def test_resets_are_passed_on(self):
         client = self.begin()
         server = self.accept()
+        client.send(b"hello")
+        self.assertEqual(server.recv(5), b"hello")  # From here on there is a tunnel that can be reset.
         server.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
         server.close()
         self.assertTrue(client.is_closed())
