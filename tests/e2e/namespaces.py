@@ -1,11 +1,11 @@
 # Network namespaces for tests, unnamed: each lives as long as a process that the test holds by a pipe, so whatever
 # happens to the test, the kernel clears them away with all that is in them.
 import ctypes
-import functools
 import os
 import shutil
 import socket
 import subprocess
+import unittest
 
 from http1 import TIMEOUT
 
@@ -18,7 +18,6 @@ def try_in_namespace(command):
     return None if done.returncode == 0 else done.stderr.strip() or f"{command} failed"
 
 
-@functools.cache
 def missing(tun=False, bridge=False):
     """Why tests with namespaces cannot run here; None if they can. `tun`, `bridge`: they need these devices too."""
     if os.geteuid() != 0:
@@ -37,6 +36,12 @@ def missing(tun=False, bridge=False):
     except OSError as error:
         return f"no packet sockets here: {error}"
     return None
+
+
+def needs(tun=False, bridge=False):
+    """Skips a test case where the host refuses what missing() looks for, as most containers do; the run says which."""
+    reason = missing(tun, bridge)
+    return unittest.skipIf(reason, reason)
 
 
 def setns(descriptor):

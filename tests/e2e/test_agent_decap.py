@@ -5,10 +5,9 @@
 import os
 import socket
 import struct
-import unittest
 
 from harness import TIMEOUT, ShuntTest, binary, main, run_shunt, wait_until
-from namespaces import Namespace, missing
+from namespaces import Namespace, needs
 
 VIP, CLIENT, DIRECTOR, SERVER = "198.51.100.1", "192.0.2.7", "10.0.0.1", "10.0.0.2"
 USAGE, WRONG = 2, 1
@@ -38,7 +37,7 @@ def udp(source, destination, ports, data, partial=False):
     return header + struct.pack(">H", check) + data
 
 
-@unittest.skipIf(missing(tun=True), missing(tun=True))
+@needs(tun=True)
 class DecapTest(ShuntTest):
     def setUp(self):
         super().setUp()

@@ -1,11 +1,9 @@
 #!/usr/bin/env python3
 # Layer 4 in network namespaces of the test's own: a client, Shunt as director, and real servers with nginx and UDP
 # services. Needs root; skipped where namespaces, bridges, tun devices or packet sockets are refused.
-import unittest
-
 from harness import ShuntTest, main
 from layer4 import Farm, url_host, v4, v6
-from namespaces import missing
+from namespaces import needs
 
 NAT, DIRECT, TUNNEL, GUE = 100, 101, 102, 103
 
@@ -28,7 +26,7 @@ def services(farm, methods=(("nat", NAT), ("dr", DIRECT), ("tun", TUNNEL), ("gue
     return "\n".join(lines) + "\n"
 
 
-@unittest.skipIf(missing(tun=True, bridge=True), missing(tun=True, bridge=True))
+@needs(tun=True, bridge=True)
 class Layer4Test(ShuntTest):
     def setUp(self):
         super().setUp()

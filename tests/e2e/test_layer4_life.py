@@ -5,17 +5,16 @@
 import contextlib
 import socket
 import subprocess
-import unittest
 
 from harness import SLOWNESS, ShuntTest, binary, main, parse_wrk, signal, wait_until
 from layer4 import Farm, say, service, v4
-from namespaces import missing
+from namespaces import needs
 
 VIP, LISTENING = v4(100), "generation 1"
 WRONG, MISSING = 1, 3
 
 
-@unittest.skipIf(missing(bridge=True), missing(bridge=True))
+@needs(bridge=True)
 class LifeTest(ShuntTest):
     def setUp(self):
         super().setUp()

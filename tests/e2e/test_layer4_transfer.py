@@ -5,11 +5,10 @@ import filecmp
 import hashlib
 import os
 import re
-import unittest
 
 from harness import SLOWNESS, ShuntTest, main
 from layer4 import Farm, service, v4
-from namespaces import missing
+from namespaces import needs
 
 MIB = 1 << 20
 SIZE = int(100 * MIB / SLOWNESS ** 2)
@@ -17,7 +16,7 @@ UPLOAD = 8 * MIB
 VIP = v4(100)
 
 
-@unittest.skipIf(missing(tun=True, bridge=True), missing(tun=True, bridge=True))
+@needs(tun=True, bridge=True)
 class TransferTest(ShuntTest):
     def transfer(self, method, client_mtu=1500, server_mtu=1500, keys=""):
         """Starts a farm with one server, transfers both ways; returns Shunt's log."""

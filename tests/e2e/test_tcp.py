@@ -7,6 +7,7 @@ import threading
 from harness import TIMEOUT, Client, ShuntTest, Stream, free_port, main, signal
 from tls import make_certificate
 
+
 def listener(port, more=""):
     return "\n".join(["[global]", "workers = 1", 'access_log = "access.log"', "[[listener]]", 'name = "front"',
                       f'bind = "127.0.0.1:{port}"', 'protocol = "tcp"', more, ""])

@@ -520,61 +520,54 @@ BOOST_AUTO_TEST_CASE(the_first_answer_wins_and_the_second_request_goes) {
   world.finish();
 }
 
-BOOST_AUTO_TEST_CASE(when_the_first_fails_the_second_goes_on) {
-  ProxyWorld world(hedging());
-  std::vector<SimPeer*> held;
-  bool hold = false;
-  for (uint32_t i = 0; i < 2; ++i) {
-    world.io().serve(ProxyWorld::server_address(i), [&](SimPeer& peer) {
-      peer.on_event = [&](SimPeer& origin) {
-        if (!origin.received().ends_with("\r\n\r\n")) return;
-        origin.take();
-        if (!hold) return origin.send(ok("quick"));
-        held.push_back(&origin);
-      };
-    });
+// A request that two servers have and neither has answered.
+struct HedgedRequest {
+  HedgedRequest() {
+    for (uint32_t i = 0; i < 2; ++i) {
+      world.io().serve(ProxyWorld::server_address(i), [&](SimPeer& peer) {
+        peer.on_event = [&](SimPeer& origin) {
+          if (!origin.received().ends_with("\r\n\r\n")) return;
+          origin.take();
+          if (!hold) return origin.send(ok("quick"));
+          held.push_back(&origin);
+        };
+      });
+    }
+    warm_up(world);
+    hold = true;
+    client = &world.connect();
+    client->send(get("/"));
+    world.io().run_for(100ms);
+    BOOST_REQUIRE(held.size() == 2u);
   }
-  warm_up(world);
-  hold = true;
-  SimPeer& client = world.connect();
-  client.send(get("/"));
-  world.io().run_for(100ms);
-  BOOST_REQUIRE(held.size() == 2u);
-  held[0]->reset();
+
+  std::vector<SimPeer*> held;  // First the server that was asked first.
+  bool hold = false;
+  ProxyWorld world{hedging()};  // Goes before what its servers write to.
+  SimPeer* client = nullptr;
+};
+
+BOOST_AUTO_TEST_CASE(when_the_first_fails_the_second_goes_on) {
+  HedgedRequest request;
+  ProxyWorld& world = request.world;
+  request.held[0]->reset();
   world.io().run_for(1ms);
-  BOOST_TEST(client.received().empty());
-  held[1]->send(ok("second"));
+  BOOST_TEST(request.client->received().empty());
+  request.held[1]->send(ok("second"));
   world.io().run_for(1ms);
-  BOOST_TEST(answers(client.take(), 1)[0].body == "second");
+  BOOST_TEST(answers(request.client->take(), 1)[0].body == "second");
   BOOST_TEST(world.ended(Reason::kDone) == 121u);
   world.finish();
 }
 
 BOOST_AUTO_TEST_CASE(when_the_second_fails_the_first_goes_on) {
-  ProxyWorld world(hedging());
-  std::vector<SimPeer*> held;
-  bool hold = false;
-  for (uint32_t i = 0; i < 2; ++i) {
-    world.io().serve(ProxyWorld::server_address(i), [&](SimPeer& peer) {
-      peer.on_event = [&](SimPeer& origin) {
-        if (!origin.received().ends_with("\r\n\r\n")) return;
-        origin.take();
-        if (!hold) return origin.send(ok("quick"));
-        held.push_back(&origin);
-      };
-    });
-  }
-  warm_up(world);
-  hold = true;
-  SimPeer& client = world.connect();
-  client.send(get("/"));
+  HedgedRequest request;
+  ProxyWorld& world = request.world;
+  request.held[1]->reset();
   world.io().run_for(100ms);
-  BOOST_REQUIRE(held.size() == 2u);
-  held[1]->reset();
-  world.io().run_for(100ms);
-  held[0]->send(ok("first"));
+  request.held[0]->send(ok("first"));
   world.io().run_for(1ms);
-  BOOST_TEST(answers(client.take(), 1)[0].body == "first");
+  BOOST_TEST(answers(request.client->take(), 1)[0].body == "first");
   BOOST_TEST(world.metrics().hedges.value() == 1u);
   world.finish();
 }
