@@ -1,4 +1,4 @@
-// The thread's loop and the plans. See forwarding.h.
+// Plans, and what the host changes. See forwarding.h.
 #include "app/forwarding.h"
 
 #include <fmt/format.h>
@@ -19,12 +19,7 @@
 namespace shunt::app {
 namespace {
 
-using namespace std::chrono_literals;
-
-constexpr Duration kTick = 100ms;
-constexpr Duration kKeep = 1s;        // Servers' neighbours are looked at so often, to stay known.
-constexpr Duration kRefresh = 200ms;  // Changes of the network come in swarms.
-constexpr int kRoundsMost = 16;
+constexpr int kRefreshMs = 200;  // Changes of the network come in swarms.
 
 Instant clock_now() {
   return std::chrono::steady_clock::now();
@@ -33,15 +28,6 @@ Instant clock_now() {
 uint64_t random_seed() {
   std::random_device device;
   return uint64_t{device()} << 32 | device();
-}
-
-// Another name, address or port is another server.
-bool same_server(const l4::RealServerSpec& a, const l4::RealServerSpec& b) {
-  return a.name == b.name && a.address == b.address && a.port == b.port;
-}
-
-bool same_way(const l4::RealServerSpec& a, const l4::RealServerSpec& b) {
-  return a.method == b.method && a.tunnel == b.tunnel && a.tunnel_port == b.tunnel_port;
 }
 
 std::vector<l4::ServedAddress> addresses_of(const Layer4Plan& plan) {
@@ -55,22 +41,55 @@ std::vector<l4::ServedAddress> addresses_of(const Layer4Plan& plan) {
   return all;
 }
 
+// The interfaces by which clients come and servers are reached.
+std::vector<std::string> links_of(const Layer4Plan& plan, const l4::HostView& view) {
+  std::vector<std::string> names;
+  for (const ServicePlan& service : plan.services) {
+    names.push_back(service.interface);
+    for (const l4::RealServerSpec& server : service.real)
+      if (const io::NetworkInterface* way = view.towards(server.address))
+        names.push_back(way->name);
+  }
+  return names;
+}
+
+bool has_service(const Layer4Plan& plan, std::string_view name) {
+  return std::ranges::any_of(plan.services,
+                             [&](const ServicePlan& one) { return one.spec.name == name; });
+}
+
 }  // namespace
+
+// The forwarders stand still while it lives.
+class Forwarding::Rest {
+ public:
+  explicit Rest(Forwarding& forwarding) : forwarders_(forwarding.forwarders_) {
+    for (const auto& forwarder : forwarders_) forwarder->ask_to_rest();
+    for (const auto& forwarder : forwarders_) forwarder->await_rest();
+  }
+  ~Rest() {
+    for (const auto& forwarder : forwarders_) forwarder->resume();
+  }
+  Rest(const Rest&) = delete;
+  Rest& operator=(const Rest&) = delete;
+
+ private:
+  std::vector<std::unique_ptr<Forwarder>>& forwarders_;
+};
 
 Result<std::unique_ptr<Forwarding>> Forwarding::open(const Layer4Plan& plan) {
   auto forwarding = std::make_unique<Forwarding>(Private());
   auto changes = io::NetworkChanges::open();
   if (!changes) return std::unexpected(changes.error());
   forwarding->changes_ = std::move(*changes);
-  SHUNT_TRY(forwarding->apply(plan, clock_now()));
+  SHUNT_TRY(forwarding->reload(plan));
   return forwarding;
 }
 
-Forwarding::Forwarding(Private)
-    : wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
-      network_(clock_now()),
-      director_({.seed = random_seed()}, network_, network_, clock_now()) {
+Forwarding::Forwarding(Private) : wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
   SHUNT_ASSERT(wake_ >= 0);
+  const l4::DirectorSpec spec{.seed = random_seed()};
+  forwarders_.push_back(std::make_unique<Forwarder>(spec, clock_now()));
 }
 
 Forwarding::~Forwarding() {
@@ -79,217 +98,192 @@ Forwarding::~Forwarding() {
 }
 
 void Forwarding::start() {
-  SHUNT_ASSERT(!thread_.joinable());
-  thread_ = std::thread(&Forwarding::run, this);
+  SHUNT_ASSERT(!watch_.joinable());
+  for (const auto& forwarder : forwarders_) forwarder->start();
+  watch_ = std::thread(&Forwarding::watch, this);
 }
 
 void Forwarding::stop() {
-  if (!thread_.joinable()) return;
+  if (!watch_.joinable()) return;
   stopping_.store(true, std::memory_order_release);
   ::eventfd_write(wake_, 1);
-  thread_.join();
+  watch_.join();
+  const std::lock_guard guard(lock_);
+  for (const auto& forwarder : forwarders_) forwarder->stop();
   log::info("layer 4 stopped: {}", summary());
 }
 
 Result<void> Forwarding::reload(Layer4Plan plan) {
-  auto job = std::make_unique<Job>(Job{.plan = std::move(plan), .done = {}});
-  std::future<Result<void>> done = job->done.get_future();
-  {
-    const std::lock_guard guard(lock_);
-    SHUNT_ASSERT(job_ == nullptr);
-    job_ = std::move(job);
-  }
-  ::eventfd_write(wake_, 1);
-  return done.get();
+  const std::lock_guard guard(lock_);
+  return apply(std::move(plan));
 }
 
-void Forwarding::take_job() {
-  eventfd_t count = 0;
-  ::eventfd_read(wake_, &count);
-  std::unique_ptr<Job> job;
-  {
-    const std::lock_guard guard(lock_);
-    job = std::move(job_);
-  }
-  if (job != nullptr) job->done.set_value(apply(job->plan, clock_now()));
-}
-
-void Forwarding::run() {
-  ::pthread_setname_np(::pthread_self(), "shunt-l4");
-  bool more = false;
+void Forwarding::watch() {
+  ::pthread_setname_np(::pthread_self(), "shunt-l4-watch");
+  std::array<pollfd, 2> events{{{.fd = wake_, .events = POLLIN, .revents = 0},
+                                {.fd = changes_->fd(), .events = POLLIN, .revents = 0}}};
   while (!stopping_.load(std::memory_order_acquire)) {
-    wait(more);
-    for (int round = 0; round < kRoundsMost; ++round) {
-      const Instant now = clock_now();
-      more = false;
-      for (size_t link = 0; link < network_.links(); ++link)
-        more |= network_.pump(link, director_, now);
-      network_.flush();
-      if (!more) break;
-    }
-    const Instant now = clock_now();
-    if (now >= next_tick_) tick(now);
+    ::poll(events.data(), events.size(), -1);
+    if (events[1].revents == 0 || !changes_->take()) continue;
+    follow_host();
+    ::poll(events.data(), 1, kRefreshMs);
   }
 }
 
-// Until frames, a plan, or changes of the network come, or the next tick is due.
-void Forwarding::wait(bool more) {
-  constexpr size_t kOthers = 2;
-  std::vector<pollfd> events;
-  events.reserve(kOthers + network_.links());
-  events.push_back({.fd = wake_, .events = POLLIN, .revents = 0});
-  events.push_back({.fd = changes_->fd(), .events = POLLIN, .revents = 0});
-  for (size_t link = 0; link < network_.links(); ++link)
-    events.push_back({.fd = network_.fd(link), .events = POLLIN, .revents = 0});
-  const auto longest = std::chrono::duration_cast<std::chrono::milliseconds>(kTick);
-  ::poll(events.data(), events.size(), more ? 0 : static_cast<int>(longest.count()));
-  for (size_t link = 0; link < network_.links(); ++link)
-    if ((events[kOthers + link].revents & (POLLERR | POLLHUP | POLLNVAL)) != 0)
-      network_.clear_error(link);
-  if (events[1].revents != 0) changed_ |= changes_->take();
-  if (events[0].revents != 0) take_job();
+void Forwarding::follow_host() {
+  const std::lock_guard guard(lock_);
+  auto view = l4::HostView::read();
+  if (!view) return log::warning("layer 4: {}", view.error().text);
+  const Rest rest(*this);
+  const Instant now = clock_now();
+  adopt(std::move(*view), now);
+  const auto opened = open_links(plan_, now);
+  const std::string trouble = opened ? std::string() : opened.error().text;
+  if (!trouble.empty() && trouble != last_trouble_) log::warning("layer 4: {}", trouble);
+  last_trouble_ = trouble;
 }
 
-void Forwarding::tick(Instant now) {
-  next_tick_ = now + kTick;
-  if (changed_ && now >= next_refresh_) {
-    changed_ = false;
-    next_refresh_ = now + kRefresh;
-    const auto refreshed = network_.refresh(now);
-    if (!refreshed) log::warning("layer 4: {}", refreshed.error().text);
+Result<void> Forwarding::apply(Layer4Plan plan) {
+  const std::vector<l4::ServedAddress> addresses = addresses_of(plan);
+  SHUNT_TRY(check_host(addresses));
+  auto view = l4::HostView::read();
+  if (!view) return std::unexpected(view.error());
+
+  const Rest rest(*this);
+  const Instant now = clock_now();
+  adopt(std::move(*view), now);
+  const std::vector<std::string> before = links();
+  const auto opened = open_links(plan, now);
+  if (!opened) {
+    close_links_but(before);
+    return opened;
   }
-  director_.advance(now);
-  network_.advance(now);
-  if (now >= next_keep_) {
-    next_keep_ = now + kKeep;
-    network_.read_statistics();
-    for (const auto& [name, state] : services_) {
-      if (state.service == nullptr) continue;
-      for (const l4::RealServer* server : state.service->listed())
-        network_.hop_to(server->spec.address);
-    }
+
+  // From here on nothing can fail.
+  for (const ServicePlan& old : plan_.services) {
+    const std::string& name = old.spec.name;
+    if (has_service(plan, name)) continue;
+    for (const auto& forwarder : forwarders_) forwarder->remove_service(name);
+    sched::ServerSet& set = *sets_.at(name);
+    SHUNT_ASSERT(set.reconcile({}, std::string(set.scheduler_name()), {}).has_value());
+    log::info("layer 4: service {} removed", name);
   }
-  network_.flush();
+  for (const ServicePlan& service : plan.services) apply_service(service);
+  for (const auto& forwarder : forwarders_) forwarder->network().serve(addresses, now);
+  close_links_but(links_of(plan, *view_));
+  plan_ = std::move(plan);
+  return {};
 }
 
-Result<void> Forwarding::open_links(const Layer4Plan& plan) {
+void Forwarding::adopt(l4::HostView view, Instant now) {
+  auto next = std::make_unique<const l4::HostView>(std::move(view));
+  for (const auto& forwarder : forwarders_) forwarder->network().adopt(*next, now);
+  view_ = std::move(next);
+}
+
+// Off the lists, then the set, then on the lists: no packet meets a server that is gone.
+void Forwarding::apply_service(const ServicePlan& plan) {
+  std::unique_ptr<sched::ServerSet>& set = sets_[plan.spec.name];
+  if (set == nullptr) {
+    auto made = sched::ServerSet::create(plan.spec.scheduler, plan.spec.scheduler_flags);
+    SHUNT_ASSERT(made.has_value());  // The configuration has been checked.
+    set = std::move(*made);
+  }
+  for (const auto& forwarder : forwarders_) forwarder->take_service(plan, *set);
+  SHUNT_ASSERT(
+      set->reconcile(plan.servers, plan.spec.scheduler, plan.spec.scheduler_flags).has_value());
+  for (const auto& forwarder : forwarders_) forwarder->list_servers(plan);
+  log::info("layer 4: {}", plan.to_string());
+}
+
+// Opens what is missing. The error is the first of them; the others are opened all the same.
+Result<void> Forwarding::open_links(const Layer4Plan& plan, Instant now) {
   const auto link = [&](const std::string& name, const std::string& why) -> Result<void> {
-    if (network_.has_link(name)) return {};
+    if (has_link(name)) return {};
     const auto interface = io::find_interface(name);
     if (!interface) return fail(fmt::format("{}: {}", why, interface.error().text));
     if (!interface->up)
       log::warning("{}: interface {} is down: `ip link set {} up`", why, name, name);
-    const auto opened = network_.open_link(*interface);
+    const auto opened = open_link(*interface, now);
     if (!opened) return fail(fmt::format("{}: {}", why, opened.error().text), opened.error().sys);
     return {};
   };
+  const auto way_to = [&](const IpAddress& address, const std::string& why) -> Result<void> {
+    if (const io::NetworkInterface* way = view_->towards(address)) return link(way->name, why);
+    return fail(
+        fmt::format("{}: there is no route to {}; `ip route add` one, on an interface of this host",
+                    why, address.to_string()));
+  };
+  Result<void> outcome;
+  const auto note = [&](Result<void> one) {
+    if (outcome && !one) outcome = std::move(one);
+  };
   for (const ServicePlan& service : plan.services) {
-    SHUNT_TRY(link(service.interface, fmt::format("service \"{}\"", service.spec.name)));
-    for (const l4::RealServerSpec& server : service.real) {
-      const std::string why =
-          fmt::format("service \"{}\", server \"{}\"", service.spec.name, server.name);
-      const std::string name = network_.interface_to(server.address);
-      if (name.empty())
-        return fail(
-            fmt::format("{}: there is no route to {}; `ip route add` one, on an interface "
-                        "of this host",
-                        why, server.address.to_string()));
-      SHUNT_TRY(link(name, why));
-    }
+    const std::string why = fmt::format("service \"{}\"", service.spec.name);
+    note(link(service.interface, why));
+    for (const l4::RealServerSpec& server : service.real)
+      note(way_to(server.address, fmt::format("{}, server \"{}\"", why, server.name)));
+  }
+  return outcome;
+}
+
+// With all forwarders or with none.
+Result<void> Forwarding::open_link(const io::NetworkInterface& interface, Instant now) {
+  for (const auto& forwarder : forwarders_) {
+    const auto opened = forwarder->network().open_link(interface, now);
+    if (opened) continue;
+    close_link(interface.name);
+    return opened;
   }
   return {};
 }
 
-Result<void> Forwarding::apply(const Layer4Plan& plan, Instant now) {
-  const auto refreshed = network_.refresh(now);
-  if (!refreshed) return refreshed;
-  const std::vector<l4::ServedAddress> addresses = addresses_of(plan);
-  SHUNT_TRY(check_host(addresses));
-  SHUNT_TRY(open_links(plan));
-
-  // From here on nothing can fail.
-  for (auto& [name, state] : services_) {
-    const bool wanted = std::ranges::any_of(
-        plan.services, [&](const ServicePlan& one) { return one.spec.name == name; });
-    if (wanted || state.service == nullptr) continue;
-    director_.remove_service(*state.service);
-    state.service = nullptr;
-    const std::string scheduler(state.set->scheduler_name());
-    SHUNT_ASSERT(state.set->reconcile({}, scheduler, {}).has_value());
-    log::info("layer 4: service {} removed", name);
-  }
-  for (const ServicePlan& service : plan.services) apply_service(service);
-  network_.serve(addresses, now);
-  return {};
+void Forwarding::close_link(std::string_view name) {
+  for (const auto& forwarder : forwarders_)
+    if (forwarder->network().has_link(name)) forwarder->network().close_link(name);
 }
 
-void Forwarding::apply_service(const ServicePlan& plan) {
-  ServiceState& state = services_[plan.spec.name];
-  if (state.set == nullptr) {
-    auto set = sched::ServerSet::create(plan.spec.scheduler, plan.spec.scheduler_flags);
-    SHUNT_ASSERT(set.has_value());  // The configuration has been checked.
-    state.set = std::move(*set);
-  }
-  if (state.service == nullptr) {
-    state.service = &director_.add_service(plan.spec, *state.set);
-  } else {
-    director_.edit_service(*state.service, plan.spec);
-  }
-  state.interface = plan.interface;
-  apply_servers(state, plan);
-  log::info("layer 4: {}", plan.to_string());
+bool Forwarding::has_link(std::string_view name) const {
+  return forwarders_.front()->network().has_link(name);
 }
 
-// Off the director's list, then the set, then on the list: no packet meets a server that is gone,
-// as all of it is between two packets.
-void Forwarding::apply_servers(ServiceState& state, const ServicePlan& plan) {
-  const std::vector<l4::RealServer*> listed = state.service->listed();
-  for (l4::RealServer* server : listed) {
-    const auto stays = [&](const l4::RealServerSpec& wanted) {
-      return same_server(wanted, server->spec) && same_way(wanted, server->spec);
-    };
-    if (std::ranges::none_of(plan.real, stays)) director_.remove_server(*server);
-  }
-  const auto done =
-      state.set->reconcile(plan.servers, plan.spec.scheduler, plan.spec.scheduler_flags);
-  SHUNT_ASSERT(done.has_value());
-  const std::vector<sched::Server*> handles = state.set->servers();
-  for (const l4::RealServerSpec& wanted : plan.real) {
-    l4::RealServer* known = state.service->find(wanted.name);
-    if (known != nullptr) {
-      if (known->spec.weight != wanted.weight) state.service->set_weight(*known, wanted.weight);
-      continue;
-    }
-    const auto handle = std::ranges::find_if(
-        handles, [&](const sched::Server* one) { return one->spec.name == wanted.name; });
-    SHUNT_ASSERT(handle != handles.end());
-    director_.add_server(*state.service, wanted, **handle);
-  }
+std::vector<std::string> Forwarding::links() const {
+  const l4::Network& network = forwarders_.front()->network();
+  std::vector<std::string> names;
+  for (size_t link = 0; link < network.links(); ++link)
+    if (network.is_open(link)) names.emplace_back(network.name(link));
+  return names;
 }
 
-std::string Forwarding::summary() const {
+void Forwarding::close_links_but(const std::vector<std::string>& kept) {
+  for (const std::string& name : links())
+    if (std::ranges::find(kept, name) == kept.end()) close_link(name);
+}
+
+std::string Forwarding::summary() {
   uint64_t connections = 0;
   uint64_t packets_in = 0;
   uint64_t packets_out = 0;
-  for (const auto& [name, state] : services_) {
-    if (state.service == nullptr) continue;
-    connections += state.service->traffic.connections.value();
-    packets_in += state.service->traffic.packets_in.value();
-    packets_out += state.service->traffic.packets_out.value();
+  uint64_t lost = 0;
+  std::array<uint64_t, l4::kDropCount> drops{};
+  for (const auto& forwarder : forwarders_) {
+    for (const auto& [name, service] : forwarder->services()) {
+      connections += service->traffic.connections.value();
+      packets_in += service->traffic.packets_in.value();
+      packets_out += service->traffic.packets_out.value();
+    }
+    for (size_t i = 1; i < drops.size(); ++i)
+      drops[i] += forwarder->director().dropped(static_cast<l4::Drop>(i)).value();
+    lost += forwarder->network().lost();
   }
   std::string text = fmt::format("{} connections, {} packets from clients, {} from servers",
                                  connections, packets_in, packets_out);
   std::string_view separator = "; dropped: ";
-  for (size_t i = 1; i < l4::kDropCount; ++i) {
-    const auto reason = static_cast<l4::Drop>(i);
-    const uint64_t count = director_.dropped(reason).value();
-    if (count == 0) continue;
-    text += fmt::format("{}{} {}", separator, l4::info(reason).name, count);
+  for (size_t i = 1; i < drops.size(); ++i) {
+    if (drops[i] == 0) continue;
+    text += fmt::format("{}{} {}", separator, l4::info(static_cast<l4::Drop>(i)).name, drops[i]);
     separator = ", ";
   }
-  uint64_t lost = network_.counters.not_sent.value();
-  for (size_t link = 0; link < network_.links(); ++link)
-    lost += network_.ring_counters(link).receive_dropped.value();
   if (lost > 0) text += fmt::format("; {} lost for want of room in rings", lost);
   return text;
 }

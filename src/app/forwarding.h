@@ -1,10 +1,12 @@
-// Layer 4 at work: one thread with its network (rings, routes, neighbours), its director and its
-// services. It owns all connections, so that both directions of a flow meet in one table. The main
-// thread makes it, hands it new plans and takes it down; nothing else reaches it.
+// Layer 4 at work: forwarding threads, the sets of servers that they share, and a thread that keeps
+// watch over the host's interfaces and routes. The main thread makes it, hands it new plans and
+// takes it down.
+//
+// All changes are made while the threads rest between two batches of packets: what they share is
+// the sets (behind their own locks) and the view of the host (constant).
 #pragma once
 
 #include <atomic>
-#include <future>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -12,11 +14,10 @@
 #include <thread>
 #include <vector>
 
+#include "app/forwarder.h"
 #include "app/layer4_plan.h"
 #include "core/result.h"
 #include "io/route_table.h"
-#include "l4/director.h"
-#include "l4/network.h"
 
 namespace shunt::app {
 
@@ -35,52 +36,42 @@ class Forwarding {
   Forwarding& operator=(const Forwarding&) = delete;
 
   void start();
-  // Forwards by `plan` from now on. Services and servers of the same name keep their connections.
-  // On an error nothing has changed. Waits for the thread, some tenths of a second at most.
+  // Forwards by `plan` from now on, all threads from the same moment. Services and servers of the
+  // same name keep their connections. On an error nothing has changed.
   Result<void> reload(Layer4Plan plan);
-  // Ends the thread, and logs what it has done.
+  // Ends the threads, and logs what they have done.
   void stop();
 
  private:
-  struct ServiceState {
-    std::unique_ptr<sched::ServerSet> set;
-    l4::Service* service = nullptr;  // Null: not in the plan any more.
-    std::string interface;
-  };
-  struct Job {
-    Layer4Plan plan;
-    std::promise<Result<void>> done;
-  };
+  class Rest;
 
-  // The thread's, and the main thread's before it starts.
-  Result<void> apply(const Layer4Plan& plan, Instant now);
-  Result<void> open_links(const Layer4Plan& plan);
+  // All of these want the lock.
+  Result<void> apply(Layer4Plan plan);
+  void adopt(l4::HostView view, Instant now);
+  Result<void> open_links(const Layer4Plan& plan, Instant now);
+  Result<void> open_link(const io::NetworkInterface& interface, Instant now);
+  void close_link(std::string_view name);
+  bool has_link(std::string_view name) const;
+  std::vector<std::string> links() const;
+  void close_links_but(const std::vector<std::string>& kept);
   void apply_service(const ServicePlan& plan);
-  void apply_servers(ServiceState& state, const ServicePlan& plan);
+  std::string summary();
 
-  void run();
-  void wait(bool more);
-  void take_job();
-  void tick(Instant now);
-  std::string summary() const;
+  void watch();
+  void follow_host();
 
-  const int wake_;
   std::unique_ptr<io::NetworkChanges> changes_;
-  std::thread thread_;
+  const int wake_;
+  std::thread watch_;
   std::atomic<bool> stopping_{false};
 
-  // Guarded by the lock.
   std::mutex lock_;
-  std::unique_ptr<Job> job_;
-
-  // The thread's. A set outlives its service; the director goes first.
-  l4::Network network_;
-  std::map<std::string, ServiceState, std::less<>> services_;
-  Instant next_tick_{};
-  Instant next_keep_{};
-  Instant next_refresh_{};
-  bool changed_ = false;
-  l4::Director director_;
+  // Guarded by the lock. Sets outlive their services, and the forwarders go first.
+  std::map<std::string, std::unique_ptr<sched::ServerSet>, std::less<>> sets_;
+  std::unique_ptr<const l4::HostView> view_;
+  Layer4Plan plan_;
+  std::string last_trouble_;  // With the host's interfaces and routes.
+  std::vector<std::unique_ptr<Forwarder>> forwarders_;
 };
 
 }  // namespace shunt::app

@@ -52,23 +52,37 @@ size_t Network::number_of(std::string_view name) const {
 }
 
 bool Network::has_link(std::string_view name) const {
-  return number_of(name) != links_.size();
+  const size_t number = number_of(name);
+  return number != links_.size() && is_open(number);
 }
 
-Network::Link* Network::link_by_index(int index) {
-  const auto at =
-      std::ranges::find(links_, index, [](const auto& link) { return link->interface.index; });
-  return at == links_.end() ? nullptr : at->get();
-}
-
-Result<void> Network::open_link(const io::NetworkInterface& interface) {
+Result<void> Network::open_link(const io::NetworkInterface& interface, Instant now) {
   SHUNT_ASSERT(!has_link(interface.name));
+  now_ = now;
   auto ring = io::PacketRing::open(interface, {});
   if (!ring) return std::unexpected(ring.error());
-  links_.push_back(std::make_unique<Link>(Link{interface, std::move(*ring)}));
-  describe(links_.size() - 1);
+  const size_t number = number_of(interface.name);
+  if (number == links_.size()) links_.push_back(std::make_unique<Link>());
+  *links_[number] = {interface, std::move(*ring)};
+  describe(number);
   forget_hops();
+  bool serves = false;
+  for (const ServedAddress& served : served_) {
+    if (served.interface != interface.name) continue;
+    join_group(number, served.address);
+    serves = true;
+  }
+  if (serves) neighbours_.announce(now);
   return {};
+}
+
+void Network::close_link(std::string_view name) {
+  SHUNT_ASSERT(has_link(name));
+  std::unique_ptr<io::PacketRing>& ring = links_[number_of(name)]->ring;
+  ring->read_statistics();
+  lost_ += ring->counters().receive_dropped.value();
+  ring.reset();
+  forget_hops();
 }
 
 void Network::describe(size_t link) {
@@ -77,43 +91,31 @@ void Network::describe(size_t link) {
                        own_address(interface, false));
 }
 
-Result<void> Network::refresh(Instant now) {
+void Network::adopt(const HostView& view, Instant now) {
   now_ = now;
-  auto interfaces = io::list_interfaces();
-  if (!interfaces) return std::unexpected(interfaces.error());
-  auto routes = io::read_routes();
-  if (!routes) return std::unexpected(routes.error());
-  interfaces_ = std::move(*interfaces);
-  routes_ = io::RouteTable(*routes);
+  view_ = &view;
   forget_hops();
-  Result<void> outcome;
   bool came_up = false;
   for (size_t i = 0; i < links_.size(); ++i) {
+    if (!is_open(i)) continue;
     Link& link = *links_[i];
-    const auto current =
-        std::ranges::find(interfaces_, link.interface.name, &io::NetworkInterface::name);
-    if (current == interfaces_.end()) continue;
-    came_up |= current->up && !link.interface.up;
-    const bool replaced =
-        current->index != link.interface.index || current->mtu != link.interface.mtu;
-    link.interface = *current;
-    describe(i);
-    if (!replaced) continue;
-    auto ring = io::PacketRing::open(*current, {});
-    if (!ring) {
-      outcome = std::unexpected(ring.error());
+    const io::NetworkInterface* current = view_->find(link.interface.name);
+    if (current == nullptr) continue;
+    if (current->index != link.interface.index || current->mtu != link.interface.mtu) {
+      close_link(link.interface.name);
       continue;
     }
-    link.ring = std::move(*ring);
-    for (const ServedAddress& served : served_) {
-      if (served.interface != current->name || served.address.is_v4()) continue;
-      const auto joined = link.ring->join_group(solicited_node_group(served.address));
-      if (!joined) outcome = joined;
-    }
-    came_up = true;
+    came_up |= current->up && !link.interface.up;
+    link.interface = *current;
+    describe(i);
   }
   if (came_up) neighbours_.announce(now);
-  return outcome;
+}
+
+// Where the interface does not filter groups, failing makes no difference.
+void Network::join_group(size_t link, const IpAddress& address) {
+  if (address.is_v4()) return;
+  static_cast<void>(links_[link]->ring->join_group(solicited_node_group(address)));
 }
 
 void Network::serve(std::span<const ServedAddress> addresses, Instant now) {
@@ -128,19 +130,10 @@ void Network::serve(std::span<const ServedAddress> addresses, Instant now) {
     if (std::ranges::find(before, served) != before.end()) continue;
     const size_t link = number_of(served.interface);
     SHUNT_ASSERT(link != links_.size());
-    if (!served.address.is_v4())
-      // Where the interface does not filter groups it makes no difference.
-      static_cast<void>(links_[link]->ring->join_group(solicited_node_group(served.address)));
+    join_group(link, served.address);
     neighbours_.serve(static_cast<uint16_t>(link), served.address, now);
   }
   flush();
-}
-
-std::string Network::interface_to(const IpAddress& address) const {
-  const io::Route* route = routes_.find(address);
-  if (route == nullptr) return {};
-  const auto at = std::ranges::find(interfaces_, route->interface, &io::NetworkInterface::index);
-  return at == interfaces_.end() ? std::string() : at->name;
 }
 
 void Network::clear_error(size_t link) {
@@ -151,6 +144,7 @@ void Network::clear_error(size_t link) {
 
 bool Network::pump(size_t link, Director& director, Instant now) {
   now_ = now;
+  if (!is_open(link)) return false;
   io::PacketRing& ring = *links_[link]->ring;
   io::Frame frame;
   for (size_t i = 0; i < kBatch; ++i) {
@@ -161,7 +155,8 @@ bool Network::pump(size_t link, Director& director, Instant now) {
 }
 
 void Network::flush() {
-  for (const auto& link : links_) link->ring->flush();
+  for (const auto& link : links_)
+    if (link->ring != nullptr) link->ring->flush();
 }
 
 void Network::take(size_t link, io::Frame& frame, Director& director) {
@@ -208,11 +203,12 @@ const Hop* Network::hop_to(const IpAddress& address) {
 }
 
 bool Network::find_hop(const IpAddress& address, Hop& hop) {
-  const io::Route* route = routes_.find(address);
+  if (view_ == nullptr) return false;
+  const io::Route* route = view_->routes.find(address);
   if (route == nullptr) return false;
   const auto at = std::ranges::find(links_, route->interface,
                                     [](const auto& link) { return link->interface.index; });
-  if (at == links_.end()) return false;
+  if (at == links_.end() || (*at)->ring == nullptr) return false;
   const io::NetworkInterface& interface = (*at)->interface;
   hop.interface = static_cast<uint16_t>(at - links_.begin());
   hop.source = interface.mac;
@@ -247,13 +243,14 @@ void Network::send(const Packet& packet, const MacAddress& source, const MacAddr
   uint8_t raw[kVnetHeader];
   write_vnet_header(raw, packet, kEthernetHeader);
   std::memcpy(&frame.offload, raw, sizeof raw);
-  (links_[link]->ring->send(frame) ? counters.transmitted : counters.not_sent).add();
+  const bool is_sent = is_open(link) && links_[link]->ring->send(frame);
+  (is_sent ? counters.transmitted : counters.not_sent).add();
 }
 
 void Network::send_frame(uint16_t interface, std::span<const uint8_t> bytes) {
   io::Frame frame{.data = const_cast<uint8_t*>(bytes.data()),
                   .size = static_cast<uint32_t>(bytes.size())};
-  links_[interface]->ring->send(frame);
+  if (is_open(interface)) links_[interface]->ring->send(frame);
 }
 
 // The method "local" is in no configuration.
@@ -267,7 +264,15 @@ void Network::advance(Instant now) {
 }
 
 void Network::read_statistics() {
-  for (const auto& link : links_) link->ring->read_statistics();
+  for (const auto& link : links_)
+    if (link->ring != nullptr) link->ring->read_statistics();
+}
+
+uint64_t Network::lost() const {
+  uint64_t lost = lost_ + counters.not_sent.value();
+  for (const auto& link : links_)
+    if (link->ring != nullptr) lost += link->ring->counters().receive_dropped.value();
+  return lost;
 }
 
 }  // namespace shunt::l4

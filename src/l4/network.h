@@ -6,7 +6,6 @@
 //                → IP ──→ Director::forward → hop_to → transmit → ring
 #pragma once
 
-#include <array>
 #include <memory>
 #include <span>
 #include <string>
@@ -16,7 +15,7 @@
 #include "core/metrics.h"
 #include "core/result.h"
 #include "io/packet_ring.h"
-#include "io/route_table.h"
+#include "l4/host_view.h"
 #include "l4/neighbour.h"
 #include "l4/port.h"
 
@@ -44,21 +43,23 @@ class Network final : public Links, public Output, private NeighbourOutput {
   explicit Network(Instant start);
   ~Network() override;
 
-  // Frames of this interface from now on. The error: no right, no such interface.
-  Result<void> open_link(const io::NetworkInterface& interface);
-  bool has_link(std::string_view name) const;
-  // Looks at routes and interfaces anew, as after a change; a link whose interface was replaced by
-  // another of the same name is opened again. The error: what could not be opened or read; the rest
-  // goes on.
-  Result<void> refresh(Instant now);
+  // Frames of this interface from now on. A link that was closed gets its number back. The error:
+  // no right, no such interface.
+  Result<void> open_link(const io::NetworkInterface& interface, Instant now);
+  // Gives the ring back; what would go there is lost.
+  void close_link(std::string_view name);
+  bool has_link(std::string_view name) const;  // That is open.
+  // Goes by these routes and interfaces from now on, at first and after a change. A link whose
+  // interface was replaced by another of the same name, or has another MTU, is closed. The view is
+  // looked at until the next one comes.
+  void adopt(const HostView& view, Instant now);
   // Answers for exactly these addresses. Their interfaces must be linked.
   void serve(std::span<const ServedAddress> addresses, Instant now);
 
-  // The interface by which an address is reached; empty: none.
-  std::string interface_to(const IpAddress& address) const;
-
-  size_t links() const { return links_.size(); }
-  int fd(size_t link) const { return links_[link]->ring->fd(); }
+  size_t links() const { return links_.size(); }  // Closed ones too: numbers are for good.
+  bool is_open(size_t link) const { return links_[link]->ring != nullptr; }
+  std::string_view name(size_t link) const { return links_[link]->interface.name; }
+  int fd(size_t link) const { return is_open(link) ? links_[link]->ring->fd() : -1; }
   // Forwards what has come in by a link, at most one batch. True: there may be more.
   bool pump(size_t link, Director& director, Instant now);
   // Sends what is queued on all links: after each round of pump().
@@ -74,16 +75,15 @@ class Network final : public Links, public Output, private NeighbourOutput {
 
   // Asks the kernel what it has dropped.
   void read_statistics();
-  const io::RingCounters& ring_counters(size_t link) const {
-    return links_[link]->ring->counters();
-  }
+  // Frames lost for want of room in rings, those that are closed by now included.
+  uint64_t lost() const;
   const NeighbourCounters& neighbours() const { return neighbours_.counters; }
   NetworkCounters counters;
 
  private:
   struct Link {
     io::NetworkInterface interface;
-    std::unique_ptr<io::PacketRing> ring;
+    std::unique_ptr<io::PacketRing> ring;  // Null: closed.
   };
   struct CachedHop {
     IpAddress address;
@@ -96,9 +96,9 @@ class Network final : public Links, public Output, private NeighbourOutput {
   void send_frame(uint16_t interface, std::span<const uint8_t> bytes) override;
   void resolved(const Packet& packet, const MacAddress& mac) override;
 
-  Link* link_by_index(int index);
   size_t number_of(std::string_view name) const;
   void describe(size_t link);
+  void join_group(size_t link, const IpAddress& address);
   void forget_hops();
   bool find_hop(const IpAddress& address, Hop& hop);
   void take(size_t link, io::Frame& frame, Director& director);
@@ -106,8 +106,8 @@ class Network final : public Links, public Output, private NeighbourOutput {
             uint16_t link);
 
   std::vector<std::unique_ptr<Link>> links_;  // Their numbers are the packets' interfaces.
-  io::RouteTable routes_;
-  std::vector<io::NetworkInterface> interfaces_;
+  const HostView* view_ = nullptr;            // Null: no link is open either.
+  uint64_t lost_ = 0;                         // By rings that are closed.
   Neighbours neighbours_;
   std::vector<ServedAddress> served_;
   std::vector<CachedHop> hops_;  // By a hash of the address.

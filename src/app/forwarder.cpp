@@ -1,0 +1,185 @@
+// The loop: wait, then forward until nothing more is there, then what time asks for.
+#include "app/forwarder.h"
+
+#include <pthread.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "core/assert.h"
+
+namespace shunt::app {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto kTick = 100ms;
+constexpr Duration kKeep = 1s;  // Servers' neighbours are looked at so often, to stay known.
+constexpr int kRoundsMost = 16;
+
+Instant clock_now() {
+  return std::chrono::steady_clock::now();
+}
+
+// Another name, address or port is another server.
+bool same_server(const l4::RealServerSpec& a, const l4::RealServerSpec& b) {
+  return a.name == b.name && a.address == b.address && a.port == b.port;
+}
+
+bool same_way(const l4::RealServerSpec& a, const l4::RealServerSpec& b) {
+  return a.method == b.method && a.tunnel == b.tunnel && a.tunnel_port == b.tunnel_port;
+}
+
+}  // namespace
+
+Forwarder::Forwarder(const l4::DirectorSpec& spec, Instant now)
+    : wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+      network_(now),
+      director_(spec, network_, network_, now) {
+  SHUNT_ASSERT(wake_ >= 0);
+}
+
+Forwarder::~Forwarder() {
+  stop();
+  ::close(wake_);
+}
+
+void Forwarder::start() {
+  SHUNT_ASSERT(!thread_.joinable());
+  thread_ = std::thread(&Forwarder::run, this);
+}
+
+void Forwarder::stop() {
+  if (!thread_.joinable()) return;
+  stopping_.store(true, std::memory_order_release);
+  ::eventfd_write(wake_, 1);
+  thread_.join();
+}
+
+void Forwarder::ask_to_rest() {
+  if (!thread_.joinable()) return;
+  const std::lock_guard guard(lock_);
+  SHUNT_ASSERT(!asked_to_rest_);
+  asked_to_rest_ = true;
+  ::eventfd_write(wake_, 1);
+}
+
+void Forwarder::await_rest() {
+  if (!thread_.joinable()) return;
+  std::unique_lock guard(lock_);
+  changed_.wait(guard, [this] { return resting_; });
+}
+
+void Forwarder::resume() {
+  if (!thread_.joinable()) return;
+  std::unique_lock guard(lock_);
+  asked_to_rest_ = false;
+  changed_.notify_all();
+  // So that the next one who asks does not take this rest for his.
+  changed_.wait(guard, [this] { return !resting_; });
+}
+
+void Forwarder::rest() {
+  eventfd_t count = 0;
+  ::eventfd_read(wake_, &count);
+  std::unique_lock guard(lock_);
+  if (!asked_to_rest_) return;
+  resting_ = true;
+  changed_.notify_all();
+  changed_.wait(guard, [this] { return !asked_to_rest_; });
+  resting_ = false;
+  changed_.notify_all();
+  watch_links();
+}
+
+void Forwarder::run() {
+  ::pthread_setname_np(::pthread_self(), "shunt-l4");
+  watch_links();
+  bool more = false;
+  while (!stopping_.load(std::memory_order_acquire)) {
+    wait(more);
+    for (int round = 0; round < kRoundsMost; ++round) {
+      const Instant now = clock_now();
+      more = false;
+      for (size_t link = 0; link < network_.links(); ++link)
+        more |= network_.pump(link, director_, now);
+      network_.flush();
+      if (!more) break;
+    }
+    const Instant now = clock_now();
+    if (now >= next_tick_) tick(now);
+  }
+}
+
+// The links change only while we rest. What is closed has -1, which poll() passes over.
+void Forwarder::watch_links() {
+  events_.clear();
+  events_.push_back({.fd = wake_, .events = POLLIN, .revents = 0});
+  for (size_t link = 0; link < network_.links(); ++link)
+    events_.push_back({.fd = network_.fd(link), .events = POLLIN, .revents = 0});
+}
+
+// Until frames come, somebody wants us to rest, or the next tick is due.
+void Forwarder::wait(bool more) {
+  ::poll(events_.data(), events_.size(), more ? 0 : static_cast<int>(kTick.count()));
+  for (size_t link = 0; link + 1 < events_.size(); ++link)
+    if ((events_[link + 1].revents & (POLLERR | POLLHUP | POLLNVAL)) != 0)
+      network_.clear_error(link);
+  if (events_[0].revents != 0) rest();
+}
+
+void Forwarder::tick(Instant now) {
+  next_tick_ = now + kTick;
+  director_.advance(now);
+  network_.advance(now);
+  if (now >= next_keep_) {
+    next_keep_ = now + kKeep;
+    network_.read_statistics();
+    for (const auto& [name, service] : services_)
+      for (const l4::RealServer* server : service->listed()) network_.hop_to(server->spec.address);
+  }
+  network_.flush();
+}
+
+void Forwarder::take_service(const ServicePlan& plan, sched::ServerSet& set) {
+  l4::Service*& service = services_[plan.spec.name];
+  if (service == nullptr) {
+    service = &director_.add_service(plan.spec, set);
+    return;
+  }
+  director_.edit_service(*service, plan.spec);
+  const std::vector<l4::RealServer*> listed = service->listed();
+  for (l4::RealServer* server : listed) {
+    const auto stays = [&](const l4::RealServerSpec& wanted) {
+      return same_server(wanted, server->spec) && same_way(wanted, server->spec);
+    };
+    if (std::ranges::none_of(plan.real, stays)) director_.remove_server(*server);
+  }
+}
+
+void Forwarder::list_servers(const ServicePlan& plan) {
+  l4::Service& service = *services_.find(plan.spec.name)->second;
+  const std::vector<sched::Server*> handles = service.set().servers();
+  for (const l4::RealServerSpec& wanted : plan.real) {
+    l4::RealServer* known = service.find(wanted.name);
+    if (known != nullptr) {
+      if (known->spec.weight != wanted.weight) service.set_weight(*known, wanted.weight);
+      continue;
+    }
+    const auto handle = std::ranges::find_if(
+        handles, [&](const sched::Server* one) { return one->spec.name == wanted.name; });
+    SHUNT_ASSERT(handle != handles.end());
+    director_.add_server(service, wanted, **handle);
+  }
+}
+
+void Forwarder::remove_service(std::string_view name) {
+  const auto at = services_.find(name);
+  SHUNT_ASSERT(at != services_.end());
+  director_.remove_service(*at->second);
+  services_.erase(at);
+}
+
+}  // namespace shunt::app

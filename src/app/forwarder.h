@@ -1,0 +1,74 @@
+// One forwarding thread: its network, its director and its share of the connections. Both
+// directions of a flow come to the same one, so nothing on the path of a packet is shared. Owned by
+// Forwarding, which reaches into it only while the thread rests, or does not run.
+#pragma once
+
+#include <poll.h>
+
+#include <atomic>
+#include <condition_variable>
+#include <map>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "app/layer4_plan.h"
+#include "l4/director.h"
+#include "l4/network.h"
+
+namespace shunt::app {
+
+class Forwarder {
+ public:
+  Forwarder(const l4::DirectorSpec& spec, Instant now);
+  ~Forwarder();  // Stops.
+  Forwarder(const Forwarder&) = delete;
+  Forwarder& operator=(const Forwarder&) = delete;
+
+  void start();
+  void stop();
+
+  // Between two batches the thread stands still from await_rest() on until resume(): whoever asked
+  // may use all that is below. One asks at a time. Nothing happens if it does not run.
+  void ask_to_rest();
+  void await_rest();
+  void resume();
+
+  // Adds the service or edits it. Its servers that `plan` does not have, or has otherwise, are
+  // taken off; list_servers() comes when the set is as planned.
+  void take_service(const ServicePlan& plan, sched::ServerSet& set);
+  void list_servers(const ServicePlan& plan);
+  void remove_service(std::string_view name);
+
+  using Services = std::map<std::string, l4::Service*, std::less<>>;
+  const Services& services() const { return services_; }
+  l4::Network& network() { return network_; }
+  const l4::Director& director() const { return director_; }
+
+ private:
+  void run();
+  void wait(bool more);
+  void watch_links();
+  void rest();
+  void tick(Instant now);
+
+  const int wake_;
+  std::thread thread_;
+  std::atomic<bool> stopping_{false};
+
+  std::mutex lock_;
+  std::condition_variable changed_;
+  bool asked_to_rest_ = false;  // Guarded by the lock, as is the next one.
+  bool resting_ = false;
+
+  // The thread's.
+  l4::Network network_;
+  l4::Director director_;
+  Services services_;
+  std::vector<pollfd> events_;  // What wakes us, and then the links.
+  Instant next_tick_{};
+  Instant next_keep_{};
+};
+
+}  // namespace shunt::app

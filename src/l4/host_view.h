@@ -1,0 +1,28 @@
+// The host's interfaces and routes at one moment, as the packet path goes by them: read in one
+// piece, then the same for all threads, and replaced as a whole when something changes.
+#pragma once
+
+#include <string_view>
+#include <vector>
+
+#include "core/address.h"
+#include "core/result.h"
+#include "io/network_interface.h"
+#include "io/route_table.h"
+
+namespace shunt::l4 {
+
+struct HostView {
+  std::vector<io::NetworkInterface> interfaces;
+  io::RouteTable routes;
+
+  // The error: what the kernel would not say.
+  static Result<HostView> read();
+
+  // Null: there is none.
+  const io::NetworkInterface* find(std::string_view name) const;
+  // By which an address is reached; null: by none.
+  const io::NetworkInterface* towards(const IpAddress& address) const;
+};
+
+}  // namespace shunt::l4
