@@ -52,6 +52,7 @@ struct Global {
   std::string user;                   // Dropped to after the sockets are open; empty: keep.
   std::string access_log = "stdout";  // "off", "stdout", or a path.
   AccessLogFormat access_log_format = AccessLogFormat::kJson;
+  bool access_log_idle = false;  // Lines for idle connections that are closed, too.
   EventLoop event_loop = EventLoop::kAuto;
   uint32_t max_connections = 0;  // Client connections of the process; 0: from the descriptor limit.
   Duration drain_timeout = 30s;  // How long TERM waits for requests in flight.
@@ -137,6 +138,7 @@ struct Listener {
   uint32_t source_ipv6_prefix = 64;     // Bits of an IPv6 address that tell sources apart.
   std::optional<RateLimit> rate_limit;  // Of all requests that come in here.
   PathPolicy ambiguous_path = PathPolicy::kCheck;
+  std::string request_id_header;  // Lower case; a request's id, if it has one. Empty: none does.
 
   friend bool operator==(const Listener&, const Listener&) = default;
 };
@@ -259,10 +261,12 @@ struct Rule {
   uint32_t mirror = kNone;      // Index into Config::pools: gets copies of requests.
   double mirror_share = 1;      // Of the requests, above 0 and at most 1.
   FieldEdits response_headers;  // Of the server's answer, or of the redirect or respond.
-  // Unset: the pool's.
+  // Unset: the pool's; request_timeout: the listener's.
+  std::optional<Duration> request_timeout;  // 0: none.
   std::optional<Duration> connect_timeout;
   std::optional<Duration> response_timeout;
   std::optional<Duration> server_timeout;
+  std::optional<Duration> tunnel_timeout;
   std::optional<uint32_t> retries;
 
   bool local() const { return redirect || respond; }  // Answered without a server.

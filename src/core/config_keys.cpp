@@ -14,9 +14,9 @@ constexpr Key kTop[] = {
     {"include"}, {"global"}, {"listener"}, {"rule"}, {"pool"}, {"test"}, {"service"},
 };
 constexpr Key kGlobal[] = {
-    {"workers"},         {"cpu_affinity"},      {"user"},
-    {"access_log"},      {"access_log_format"}, {"event_loop"},
-    {"max_connections"}, {"drain_timeout"},     {"admin", kPlanned},
+    {"workers"},           {"cpu_affinity"},    {"user"},       {"access_log"},
+    {"access_log_format"}, {"access_log_idle"}, {"event_loop"}, {"max_connections"},
+    {"drain_timeout"},     {"admin", kPlanned},
 };
 constexpr Key kListener[] = {
     {"name"},
@@ -37,6 +37,7 @@ constexpr Key kListener[] = {
     {"source_ipv6_prefix"},
     {"rate_limit"},
     {"ambiguous_path"},
+    {"request_id_header"},
     {"proxy_protocol"},
     {"proxy_protocol_from"},
     {"unix_mode"},
@@ -61,9 +62,11 @@ constexpr Key kRule[] = {
     {"rewrite"},
     {"request_headers"},
     {"response_headers"},
+    {"request_timeout"},
     {"connect_timeout"},
     {"response_timeout"},
     {"server_timeout"},
+    {"tunnel_timeout"},
     {"retries"},
     {"rate_limit"},
 };

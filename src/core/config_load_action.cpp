@@ -16,6 +16,7 @@ constexpr int64_t kWeightMax = 65535;
 constexpr int64_t kRetriesMax = 16;
 constexpr Duration kTimeoutMin = 1ms;
 constexpr Duration kTimeoutMax = 24h;
+constexpr Duration kTunnelTimeoutMax = 30 * 24h;
 
 // --- Header edits ---
 
@@ -286,9 +287,9 @@ void read_mirror(Loading& loading, TableReader& reader, Rule& rule, RuleNames& n
 
 // Keys that say something about a server have no effect on an answer of our own.
 void check_local(Loading& loading, const TableReader& reader) {
-  constexpr std::array<std::string_view, 7> kOfServers = {
-      "mirror",           "rewrite",        "request_headers", "connect_timeout",
-      "response_timeout", "server_timeout", "retries"};
+  constexpr std::array<std::string_view, 9> kOfServers = {
+      "mirror",           "rewrite",        "request_headers", "request_timeout", "connect_timeout",
+      "response_timeout", "server_timeout", "tunnel_timeout",  "retries"};
   for (const std::string_view key : kOfServers) {
     if (reader.has(key))
       loading.diagnostics.error(
@@ -314,14 +315,15 @@ void load_actions(Loading& loading, TableReader& reader, Rule& rule, RuleNames& 
                     rule.request_headers);
   read_header_edits(loading, reader, "response_headers", kResponseHeaderKeys, Message::kResponse,
                     rule.response_headers);
-  const auto timeout = [&reader](std::string_view key, std::optional<Duration>& out) {
-    read_optional(out, [&](Duration& value) {
-      return reader.duration(key, value, kTimeoutMin, kTimeoutMax);
-    });
+  const auto timeout = [&reader](std::string_view key, std::optional<Duration>& out,
+                                 Duration least = kTimeoutMin, Duration most = kTimeoutMax) {
+    read_optional(out, [&](Duration& value) { return reader.duration(key, value, least, most); });
   };
+  timeout("request_timeout", rule.request_timeout, 0s);
   timeout("connect_timeout", rule.connect_timeout);
   timeout("response_timeout", rule.response_timeout);
   timeout("server_timeout", rule.server_timeout);
+  timeout("tunnel_timeout", rule.tunnel_timeout, kTimeoutMin, kTunnelTimeoutMax);
   read_optional(rule.retries,
                 [&](uint32_t& value) { return reader.integer("retries", value, 0, kRetriesMax); });
   if (rule.local()) check_local(loading, reader);

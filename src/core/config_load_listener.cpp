@@ -5,6 +5,7 @@
 
 #include "core/config_habits.h"
 #include "core/config_load_parts.h"
+#include "core/config_text.h"
 
 namespace shunt::config {
 namespace {
@@ -28,7 +29,8 @@ constexpr Choice<Protocol> kProtocols[] = {{"http", Protocol::kHttp}, {"tcp", Pr
 constexpr std::string_view kHttpKeys[] = {
     "body_timeout",     "send_timeout",    "keep_alive_timeout", "keep_alive_requests",
     "request_line_max", "header_max",      "header_count_max",   "body_rate_min",
-    "send_rate_min",    "request_timeout", "rate_limit",         "ambiguous_path"};
+    "send_rate_min",    "request_timeout", "rate_limit",         "ambiguous_path",
+    "request_id_header"};
 constexpr Choice<PathPolicy> kPathPolicies[] = {
     {"check", PathPolicy::kCheck}, {"reject", PathPolicy::kReject}, {"pass", PathPolicy::kPass}};
 
@@ -108,6 +110,17 @@ void load_unix_mode(Loading& loading, TableReader& reader, Listener& listener) {
   listener.unix_mode = mode;
 }
 
+void load_request_id_header(Loading& loading, TableReader& reader, Listener& listener) {
+  const auto text = reader.text("request_id_header");
+  if (!text) return;
+  if (is_token(text->value)) {
+    listener.request_id_header = lower_case(text->value);
+  } else {
+    loading.diagnostics.error(text->place, fmt::format("\"{}\" is not a header name", text->value),
+                              "\"x-request-id\"");
+  }
+}
+
 void load_defences(Loading& loading, TableReader& reader, Listener& listener) {
   reader.size("body_rate_min", listener.body_rate_min, 0, kRateMinMax);
   reader.size("send_rate_min", listener.send_rate_min, 0, kRateMinMax);
@@ -156,6 +169,7 @@ void load_global(Loading& loading, const toml::table& table) {
   reader.string("user", global.user);
   if (const auto target = reader.text("access_log")) global.access_log = target->value;
   reader.choice("access_log_format", global.access_log_format, kAccessLogFormats);
+  reader.boolean("access_log_idle", global.access_log_idle);
   reader.choice("event_loop", global.event_loop, kEventLoops);
   reader.integer("max_connections", global.max_connections, 0, UINT32_MAX);
   reader.duration("drain_timeout", global.drain_timeout, 0s, kTimeoutMax);
@@ -187,6 +201,7 @@ void load_listener(Loading& loading, const toml::table& table) {
   reader.size("header_max", listener.header_max, kHeaderMin, kHeaderMax);
   reader.integer("header_count_max", listener.header_count_max, 1, kHeaderCountMax);
   load_defences(loading, reader, listener);
+  load_request_id_header(loading, reader, listener);
   // The line is part of the head: a smaller head pulls the default with it, a line asked for must
   // fit.
   if (!reader.size("request_line_max", listener.request_line_max, kRequestLineMin, kHeaderMax))

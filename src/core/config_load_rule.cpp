@@ -117,7 +117,8 @@ Respond load_respond(Loading& loading, const toml::table& table) {
 std::vector<Text> http_actions(const TableReader& reader, const Rule& rule) {
   constexpr std::string_view kKeys[] = {"redirect",         "respond",         "mirror",
                                         "rewrite",          "request_headers", "response_headers",
-                                        "response_timeout", "server_timeout"};
+                                        "response_timeout", "server_timeout",  "request_timeout",
+                                        "rate_limit"};
   std::vector<Text> given;
   for (const std::string_view key : kKeys) {
     if (reader.has(key)) given.push_back({std::string(key), reader.place_of(key)});

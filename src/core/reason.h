@@ -17,6 +17,7 @@ namespace shunt {
   X(kBadProxyHeader, "bad_proxy_header", 400, "The connection did not begin with a valid PROXY header.")           \
   X(kProxySource, "proxy_source", 403, "This listener takes connections from its proxies only.")                   \
   X(kRequestHeaderTimeout, "request_header_timeout", 408, "The request head did not arrive in time.")              \
+  X(kKeepAliveTimeout, "keep_alive_timeout", 0, "The client sent no request for too long.")                        \
   X(kRequestBodyTimeout, "request_body_timeout", 408, "The request body did not arrive in time.")                  \
   X(kRequestBodySlow, "request_body_slow", 408, "The request body arrived too slowly.")                            \
   X(kRequestTimeout, "request_timeout", 504, "The request took too long as a whole.")                              \

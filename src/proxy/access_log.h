@@ -22,6 +22,7 @@ namespace shunt::proxy {
 // zero: phase not reached.
 struct AccessRecord {
   int64_t wall_time_ms = 0;  // Unix time at which the request head was complete.
+  std::string_view request_id;
   const SocketAddress* client = nullptr;
   std::string_view listener;
   // Of a request that was refused, as much as could be told (refused_head.h); the rest is empty.
@@ -37,6 +38,9 @@ struct AccessRecord {
   std::string_view pool;
   std::string_view server;
   std::string_view scheduler;
+  // Of a client that keeps its server: "new" (given one), "kept", "moved" (to another for good),
+  // "busy" (its own is full, so another served). Empty: it has none.
+  std::string_view sticky;
   uint16_t status = 0;  // Sent to the client; 0: none.
   Reason reason = Reason::kDone;
   std::string_view detail;  // For kBadRequest and kServerBadResponse: what exactly. Else empty.

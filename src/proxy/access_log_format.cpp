@@ -168,6 +168,7 @@ void format_json(std::string& out, const AccessRecord& record) {
   append_rfc3339(out, record.wall_time_ms);
   out += "\",";
   append_json_client(out, record.client);
+  append_json_text(out, ",\"request_id\":", record.request_id);
   append_json_text(out, ",\"listener\":", record.listener);
   append_json_text(out, ",\"method\":", record.method);
   append_json_text(out, ",\"scheme\":", record.scheme);
@@ -182,6 +183,7 @@ void format_json(std::string& out, const AccessRecord& record) {
   append_json_text(out, ",\"pool\":", record.pool);
   append_json_text(out, ",\"server\":", record.server);
   append_json_text(out, ",\"scheduler\":", record.scheduler);
+  append_json_text(out, ",\"sticky\":", record.sticky);
   append_json_number(out, ",\"attempts\":", record.attempts);
   out += record.reused ? ",\"reused\":true" : ",\"reused\":false";
   append_json_number(out, ",\"bytes_in\":", record.bytes_in);

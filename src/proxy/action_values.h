@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "proxy/head_writer.h"
+#include "proxy/request_id.h"
 #include "rules/regex.h"
 #include "rules/request_view.h"
 #include "rules/template.h"
@@ -17,6 +18,7 @@ struct ActionValues {
   rules::Values values;
   rules::RequestView view;
   std::array<std::string_view, rules::kCapturesMax> captures;
+  RequestIdText request_id;
   std::string server_address;
   std::array<char, kClientSubjectMax> tls_subject;
 };

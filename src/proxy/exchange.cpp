@@ -24,6 +24,7 @@ Exchange::Exchange(Context& context, Session& session)
                      session.listener().config.body_rate_min),
       send_patience_(session.listener().config.send_timeout,
                      session.listener().config.send_rate_min),
+      id_(context.request_ids.next()),
       request_relay_(context, *this),
       response_relay_(context, *this) {
   bind<&Exchange::on_hedge_due>(hedge_timer_, *this);
@@ -53,6 +54,10 @@ void Exchange::enter(Phase target) {
 }
 
 // --- Deadlines ---
+
+void Exchange::limit_whole(Duration longest) {
+  give_up_at_ = longest > Duration::zero() ? begun_ + longest : kNever;
+}
 
 void Exchange::set_deadline(Duration after, Reason reason) {
   const Instant deadline = context_.io.now() + after;
@@ -197,8 +202,16 @@ void Exchange::join() {
   if (pool != nullptr) pool->on_server_freed();
 }
 
+std::string_view Exchange::name_request(RequestIdText& room) const {
+  if (!told_id_.empty()) return told_id_;
+  room = to_text(id_);
+  return {room.data(), room.size()};
+}
+
 void Exchange::write_log() {
   AccessRecord record;
+  RequestIdText id_room;
+  record.request_id = name_request(id_room);
   record.wall_time_ms = wall_time_ms_;
   record.client = &session_.client();
   record.listener = session_.listener().config.name;
@@ -216,6 +229,7 @@ void Exchange::write_log() {
     record.scheduler = pool_config().scheduler;
   }
   record.server = {server_name_, server_name_size_};
+  record.sticky = sticky_outcome_;
   record.status = status_;
   record.reason = reason_;
   record.detail = detail_;

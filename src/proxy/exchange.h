@@ -125,6 +125,7 @@ class Exchange final : public UpstreamConnection::User,
 
   // (b), (c): exchange_route.cpp
   void remember(const RequestHead& head, uint32_t offset);
+  void take_request_id(const RequestHead& head);
   void route(const RequestHead& head);
   void parse_again(RequestHead& head) const;
   void view_request(const RequestHead& head, rules::RequestView& view);
@@ -191,8 +192,10 @@ class Exchange final : public UpstreamConnection::User,
   // Stickiness: exchange_sticky.cpp
   void find_affinity(rules::RequestView& view);
   sched::Server* claim_server();
+  void note_affinity();
   void keep_affinity();
   StickyAnswer answer_sticky(const ResponseHead& head);
+  void learn_cookies(const ResponseHead& head);
 
   // A second request: exchange_hedge.cpp
   void arm_hedge();
@@ -223,7 +226,11 @@ class Exchange final : public UpstreamConnection::User,
   void set_relay_deadline();
   bool relays_busy() const;
   uint64_t taken_by_client() const;
+  // What it is called; in `room` if the name is ours.
+  std::string_view name_request(RequestIdText& room) const;
   const config::Pool& pool_config() const { return *pool_->config; }
+  // From the complete head on; 0: no limit.
+  void limit_whole(Duration longest);
   // The rule's, else the pool's.
   Duration connect_timeout() const {
     return rule_->connect_timeout.value_or(pool_config().connect_timeout);
@@ -233,6 +240,9 @@ class Exchange final : public UpstreamConnection::User,
   }
   Duration server_timeout() const {
     return rule_->server_timeout.value_or(pool_config().server_timeout);
+  }
+  Duration tunnel_timeout() const {
+    return rule_->tunnel_timeout.value_or(pool_config().tunnel_timeout);
   }
   uint32_t retries() const { return rule_->retries.value_or(pool_config().retries); }
 
@@ -272,7 +282,8 @@ class Exchange final : public UpstreamConnection::User,
   // Routing.
   const config::Rule* rule_ = nullptr;
   const rules::Actions* actions_ = nullptr;  // The rule's, if it has any.
-  RequestId id_{};                           // With actions.
+  const RequestId id_;
+  std::string_view told_id_;  // The client's for it, if the listener takes that.
   const Pool* pool_ = nullptr;
   sched::Flow flow_;
   LocalPool* local_ = nullptr;  // Of pool_.
@@ -280,6 +291,7 @@ class Exchange final : public UpstreamConnection::User,
   uint64_t sticky_server_ = 0;          // The id of the server it belongs to; 0: none.
   std::optional<uint64_t> sticky_key_;  // Of its entry in the pool's table, if it may have one.
   bool sticky_busy_ = false;            // That server is full, so that another serves meanwhile.
+  std::string_view sticky_outcome_;     // For the log, which names them; empty: it belongs nowhere.
 
   // The server.
   static constexpr uint32_t kAttemptsMax = 8;

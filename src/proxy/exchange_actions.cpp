@@ -28,7 +28,7 @@ void Exchange::fill(ActionValues& out, const RequestHead* head, const Pool* pool
   values.client_ip = session_.client_ip();
   values.listener = session_.listener().config.name;
   values.rule = rule_->name;
-  values.request_id = id_;
+  values.request_id = name_request(out.request_id);
   if (pool != nullptr) values.pool = pool->config->name;
   if (server != nullptr) {
     values.server_name = server->spec.name;

@@ -49,6 +49,7 @@ void Exchange::try_server(const RequestHead* head) {
 // With the server bound. False: it cannot even be connected to, and is left out from now on.
 bool Exchange::attempt(const RequestHead* head) {
   judged_ = false;
+  if (sticky_server_ != 0) note_affinity();
   if (sticky_key_) keep_affinity();
   if (attempts_++ > 0) {
     context_.metrics.retries.add();

@@ -53,8 +53,7 @@ void Exchange::begin_lost(Reason reason, const char* why, Afterwards afterwards)
 // Keeps what is needed beyond this callback; the parsed head is scratch of the worker.
 void Exchange::remember(const RequestHead& head, uint32_t offset) {
   begun_ = context_.io.now();
-  const Duration whole = session_.listener().config.request_timeout;
-  if (whole > Duration::zero()) give_up_at_ = begun_ + whole;
+  limit_whole(session_.listener().config.request_timeout);
   method_ = head.method;
   version_ = head.version;
   request_framing_ = head.framing;
@@ -65,6 +64,7 @@ void Exchange::remember(const RequestHead& head, uint32_t offset) {
   head_size_ = head.size;
   bytes_in_ = offset + head.size;
   replayable_ = request_is_in_input();
+  take_request_id(head);
   if (!context_.log.enabled()) return;
   wall_time_ms_ = wall_clock_ms();
   method_text_ = head.method_text;
@@ -75,6 +75,19 @@ void Exchange::remember(const RequestHead& head, uint32_t offset) {
     if (rules::equals_lower(field.name, "referer")) referer_ = field.value;
     if (rules::equals_lower(field.name, "user-agent")) user_agent_ = field.value;
   }
+}
+
+// One that is no name, or several of them, would be of no use in a log.
+void Exchange::take_request_id(const RequestHead& head) {
+  const std::string& wanted = session_.listener().config.request_id_header;
+  if (wanted.empty()) return;
+  uint32_t found = 0;
+  for (const Field& field : head.fields()) {
+    if (!rules::equals_lower(field.name, wanted)) continue;
+    ++found;
+    told_id_ = is_request_id(field.value) ? field.value : std::string_view();
+  }
+  if (found > 1) told_id_ = {};
 }
 
 bool Exchange::request_is_in_input() const {
@@ -115,8 +128,8 @@ void Exchange::route(const RequestHead& head) {
   if (matched == rules::kNoRule) return fail(Reason::kNoRule);
   rule_ = &snapshot.config.rules[matched];
   if (!within_rule_rate(matched, view)) return;
+  if (rule_->request_timeout) limit_whole(*rule_->request_timeout);
   actions_ = snapshot.actions[matched].get();
-  if (actions_ != nullptr) id_ = context_.request_ids.next();
   if (rule_->local()) return respond(head);
   constexpr auto kDestination = config::LocalityKey::Kind::kDestination;
   if (rule_->split_key.kind == kDestination) view.destination = session_.destination().ip();

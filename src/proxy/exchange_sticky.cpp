@@ -1,5 +1,7 @@
 // Stickiness: the server that a request belongs to, and how the client's next one will be known.
 // Pools without it pay one comparison at each of the three places.
+#include <algorithm>
+
 #include "core/units.h"
 #include "proxy/exchange.h"
 #include "proxy/session.h"
@@ -10,6 +12,8 @@ namespace shunt::proxy {
 namespace {
 
 using Mode = config::Sticky::Mode;
+
+constexpr std::string_view kNew = "new";
 
 Duration lifetime(const config::Sticky& sticky) {
   return sticky.ttl.value_or(config::Sticky::kTtl);
@@ -57,11 +61,22 @@ sched::Server* Exchange::claim_server() {
   return claimed.server;
 }
 
+// Once a server has been chosen for a client that has one already.
+void Exchange::note_affinity() {
+  if (sticky_outcome_ == kNew) return;  // And the first that it was given has failed.
+  if (server_->id == sticky_server_) {
+    sticky_outcome_ = "kept";
+  } else {
+    sticky_outcome_ = sticky_busy_ ? "busy" : "moved";
+  }
+}
+
 // The table follows a client that had to go elsewhere; not if its own server was only busy.
 void Exchange::keep_affinity() {
   const config::Sticky& sticky = pool_config().sticky;
   if (!sticky_key_ || sticky_busy_ || server_->id == sticky_server_) return;
   if (sticky.mode == Mode::kLearn && sticky_server_ == 0) return;  // A value not from here.
+  if (sticky_server_ == 0) sticky_outcome_ = kNew;
   sticky_server_ = server_->id;
   pool_->state->sticky.put(*sticky_key_, sticky_server_, context_.io.now(), lifetime(sticky));
 }
@@ -78,19 +93,31 @@ StickyAnswer Exchange::answer_sticky(const ResponseHead& head) {
     case Mode::kPrefix:
       break;
     case Mode::kLearn:
-      for (const Field& field : head.fields()) {
-        if (!rules::equals_lower(field.name, "set-cookie")) continue;
-        const Cookie cookie = set_cookie_of(field.value);
-        if (cookie.name != sticky.cookie || cookie.value.empty()) continue;
-        pool_->state->sticky.put(sticky_key(cookie.value), server_->id, context_.io.now(),
-                                 lifetime(sticky));
-      }
+      learn_cookies(head);
       return {};
   }
   // A server that a reload has removed has no token.
   const std::string_view token = pool_->tokens.token_of(server_->id);
   if (token.empty()) return {};
-  return {&sticky, token, session_.stream().is_tls()};
+  const StickyAnswer answer{&sticky, token, session_.stream().is_tls()};
+  const auto is_marked = [&answer](const Field& field) {
+    return rules::equals_lower(field.name, "set-cookie") && answer.marks(field.value);
+  };
+  const bool given = sticky.mode == Mode::kInsert || std::ranges::any_of(head.fields(), is_marked);
+  if (given && sticky_server_ == 0) sticky_outcome_ = kNew;
+  return answer;
+}
+
+void Exchange::learn_cookies(const ResponseHead& head) {
+  const config::Sticky& sticky = pool_config().sticky;
+  for (const Field& field : head.fields()) {
+    if (!rules::equals_lower(field.name, "set-cookie")) continue;
+    const Cookie cookie = set_cookie_of(field.value);
+    if (cookie.name != sticky.cookie || cookie.value.empty()) continue;
+    pool_->state->sticky.put(sticky_key(cookie.value), server_->id, context_.io.now(),
+                             lifetime(sticky));
+    if (sticky_server_ == 0) sticky_outcome_ = kNew;
+  }
 }
 
 }  // namespace shunt::proxy

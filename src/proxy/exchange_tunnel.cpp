@@ -64,7 +64,7 @@ void Exchange::note_first_byte() {
 
 void Exchange::on_tunnel_progress() {
   note_first_byte();
-  set_deadline(pool_config().tunnel_timeout, Reason::kTunnelTimeout);
+  set_deadline(tunnel_timeout(), Reason::kTunnelTimeout);
 }
 
 void Exchange::on_tunnel_end() {

@@ -274,10 +274,7 @@ void Session::on_timer() {
       return lose(Reason::kTlsHandshake, "the handshake did not end in time", Afterwards::kReset);
     case Phase::kReading:
       if (tcp_) return on_hello_timeout();
-      if (input_.empty()) {
-        context_.metrics.client_idle.add();
-        return terminate(false);
-      }
+      if (input_.empty()) return end_idle();
       return refuse(Reason::kRequestHeaderTimeout,
                     {408, "the request head did not arrive in time"});
     case Phase::kExchange:
@@ -287,6 +284,15 @@ void Session::on_timer() {
     case Phase::kTerminating:
       return;
   }
+}
+
+// Ordinary enough to be logged only if that is wanted.
+void Session::end_idle() {
+  context_.metrics.client_idle.add();
+  const config::Global& global = context_.generation->snapshot->config.global;
+  if (!global.access_log_idle || !context_.log.enabled()) return terminate(false);
+  lose(Reason::kKeepAliveTimeout, requests_ == 0 ? "no request came" : "no further request came",
+       Afterwards::kClose);
 }
 
 void Session::drain() {

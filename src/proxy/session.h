@@ -127,6 +127,7 @@ class Session : public ListNode<>, public ListNode<AwaitsRequest> {
   void linger(Duration longest);
   void discard();
   void on_timer();
+  void end_idle();
   void enter(Phase target);
   bool awaits_request() const { return phase_ <= Phase::kReading; }
   void await_request();

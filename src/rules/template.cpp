@@ -241,6 +241,8 @@ std::string_view Template::text_of(const Piece& piece, const Values& values) {
       return values.tls_sni;
     case Variable::kTlsSubject:
       return values.tls_subject;
+    case Variable::kRequestId:
+      return values.request_id;
     case Variable::kHeader:
       return values.request->header(piece.text);
     case Variable::kCapture:
@@ -249,7 +251,6 @@ std::string_view Template::text_of(const Piece& piece, const Values& values) {
     case Variable::kText:
     case Variable::kClientPort:
     case Variable::kTarget:
-    case Variable::kRequestId:
     case Variable::kCookie:
     case Variable::kParameter:
       break;
@@ -272,16 +273,6 @@ NumberText NumberText::decimal(uint16_t number) {
   const auto end =
       std::to_chars(text.digits_.data(), text.digits_.data() + text.digits_.size(), number).ptr;
   text.size_ = static_cast<size_t>(end - text.digits_.data());
-  return text;
-}
-
-NumberText NumberText::hex(const std::array<uint64_t, 2>& number) {
-  constexpr std::string_view kDigits = "0123456789abcdef";
-  NumberText text;
-  for (const uint64_t half : number) {
-    for (int shift = 60; shift >= 0; shift -= 4)
-      text.digits_[text.size_++] = kDigits[(half >> shift) & 15];
-  }
   return text;
 }
 

@@ -35,7 +35,7 @@ struct Values {
   std::string_view tls_version;
   std::string_view tls_sni;
   std::string_view tls_subject;
-  std::array<uint64_t, 2> request_id{};  // Written as 32 hex digits.
+  std::string_view request_id;
   std::span<const std::string_view> captures;
 };
 
@@ -118,15 +118,14 @@ class Template {
   bool uses_request_ = false;
 };
 
-// The decimal digits of a port and the hex digits of a request id, on the stack.
+// The decimal digits of a port, on the stack.
 class NumberText {
  public:
   static NumberText decimal(uint16_t number);
-  static NumberText hex(const std::array<uint64_t, 2>& number);
   std::string_view view() const { return {digits_.data(), size_}; }
 
  private:
-  std::array<char, 32> digits_{};
+  std::array<char, 5> digits_{};
   size_t size_ = 0;
 };
 
@@ -139,8 +138,6 @@ void Template::write_piece(const Piece& piece, const Values& values, Sink& sink)
     case Variable::kClientPort:
       if (values.request->source_port == 0) return;
       return encoder.append(NumberText::decimal(values.request->source_port).view());
-    case Variable::kRequestId:
-      return encoder.append(NumberText::hex(values.request_id).view());
     case Variable::kCookie:
       any_cookie(*values.request, [&](const Field& cookie) {
         if (cookie.name != piece.text) return false;

@@ -8,11 +8,11 @@ import os
 import re
 import threading
 
-from harness import Client, ShuntTest, farm, free_port, get, main, response, signal, wait_until, wrk
+from harness import SLOWNESS, Client, ShuntTest, farm, free_port, get, main, response, signal, wait_until, wrk
 
-KEYS = ["time", "client", "client_port", "listener", "method", "scheme", "sni", "host", "target", "version", "status",
-        "reason", "detail", "rule", "pool", "server", "scheduler", "attempts", "reused", "bytes_in", "bytes_out",
-        "queue_us", "connect_us", "first_byte_us", "total_us", "referer", "user_agent"]
+KEYS = ["time", "client", "client_port", "request_id", "listener", "method", "scheme", "sni", "host", "target", "version",
+        "status", "reason", "detail", "rule", "pool", "server", "scheduler", "sticky", "attempts", "reused", "bytes_in",
+        "bytes_out", "queue_us", "connect_us", "first_byte_us", "total_us", "referer", "user_agent"]
 COMBINED = re.compile(
     r'(\S+) - - \[(\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d \+0000)\] '
     r'"([^"\\]|\\.)*" (\d{3}) (\d+) "([^"\\]|\\.)*" "([^"\\]|\\.)*"')
@@ -84,6 +84,41 @@ class JsonTest(ShuntTest):
                 self.assertEqual([entry[key] for entry in log], expected)
         self.assertIsNone(log[0]["detail"])
         self.assertIn("Host", log[3]["detail"])
+
+    def test_request_ids(self):
+        origin = self.origin()
+        rules = ('[[rule]]\nname = "id"\nmatch = { path_prefix = "/" }\npool = "pages"\n'
+                 'request_headers = { set = { x-request-id = "${request.id}" } }\n')
+        shunt = self.shunt_before([origin], listener='request_id_header = "X-Request-ID"', rules=rules)
+        made = "^[0-9a-f]{32}$"
+        given = [("abc-123/4", "^abc-123/4$"), ("x" * 128, "^x{128}$"), ("x" * 129, made), ("a b", made),
+                 ("caf\xe9", made), ("", made), (None, made)]
+        for value, _ in given:
+            get(shunt.port, "/", [] if value is None else [("X-Request-Id", value)])
+        get(shunt.port, "/", [("X-Request-Id", "first"), ("x-request-id", "second")])
+        shunt.stop()
+        names = [entry["request_id"] for entry in shunt.access_log()]
+        self.assertEqual([request.header("x-request-id") for request in origin.requests], names)
+        for name, pattern in zip(names, [pattern for _, pattern in given] + [made]):
+            self.assertRegex(name, pattern)
+        self.assertEqual(len(set(names)), len(names))
+
+    def test_idle_connections_are_logged_if_wanted(self):
+        soon = f"{int(1000 * SLOWNESS)}ms"
+        for wanted in ("true", "false"):
+            with self.subTest(wanted):
+                shunt = self.shunt_before([self.origin()], top=f"access_log_idle = {wanted}",
+                                          listener=f'keep_alive_timeout = "{soon}"\nheader_timeout = "{soon}"')
+                silent, once = self.client(shunt.port), self.client(shunt.port)
+                once.get("/")
+                self.assertTrue(silent.is_closed() and once.is_closed())
+                shunt.stop()
+                idle = [entry for entry in shunt.access_log() if entry["reason"] == "keep_alive_timeout"]
+                self.assertEqual([(entry["method"], entry["status"]) for entry in idle],
+                                 [(None, 0)] * 2 if wanted == "true" else [])
+                self.assertEqual({entry["detail"] for entry in idle},
+                                 {"no request came", "no further request came"} if wanted == "true" else set())
+                (self.folder / "access.log").unlink()
 
     def test_no_entry_is_lost_or_torn_by_several_workers(self):
         shunt = self.shunt_before([self.nginx()], workers=4)

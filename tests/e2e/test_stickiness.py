@@ -49,6 +49,16 @@ class InsertTest(StickyTest):
         answer = self.ask(shunt, cookies["s1"])
         self.assertIsNone(servers[0].requests[-1].header("cookie"))
 
+    def test_the_log_tells_who_was_kept_and_who_was_moved(self):
+        servers = self.named(2)
+        shunt = self.start('cookie = "SHUNT"', servers)
+        cookie = self.cookie_of(self.ask(shunt))
+        self.ask(shunt, cookie)
+        next(each for each in servers if each.requests).stop()
+        self.ask(shunt, cookie)
+        shunt.stop()
+        self.assertEqual([entry["sticky"] for entry in shunt.access_log()], ["new", "kept", "moved"])
+
     def test_nobody_can_make_one_up(self):
         servers = self.named(2)
         shunt = self.start('cookie = "SHUNT"', servers)
@@ -158,12 +168,19 @@ class LearnTest(StickyTest):
         self.reload(shunt, shunt.config_file.read_text() + "\n# Again.\n")
         for cookie, name in known:
             self.assertEqual(self.ask(shunt, cookie).text, name)
+        shunt.stop()
+        outcomes = [entry["sticky"] for entry in shunt.access_log()]
+        # Six new clients, who come again, one that nobody knows, and the six after the reload.
+        self.assertEqual([outcomes.count(each) for each in ("new", "kept", None)], [6, 18, 3])
 
 
 class KeyTest(StickyTest):
     def test_by_source(self):
         shunt = self.start('key = "source"', self.named(3), workers=2)
         self.assertEqual(len({self.ask(shunt).text for _ in range(9)}), 1)
+        shunt.stop()
+        # The clocks of workers differ, and so may the order of their lines.
+        self.assertEqual(sorted(entry["sticky"] for entry in shunt.access_log()), ["kept"] * 8 + ["new"])
 
     def test_by_a_header_with_a_bound(self):
         shunt = self.start('key = "header:x-user", entries = 2', self.named(3))

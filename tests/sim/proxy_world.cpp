@@ -183,10 +183,10 @@ ProxyWorld::ProxyWorld(const WorldOptions& options)
   const config::Ejection& ejection = config.pools[0].ejection;
   servers_->set_circuit_rules(
       {ejection.failures, ejection.time, ejection.time_max, ejection.max_share});
-  snapshot_->pools.push_back({.config = &config.pools[0],
-                              .servers = servers_,
-                              .key = {},
-                              .state = std::make_shared<proxy::PoolState>()});
+  const auto state = std::make_shared<proxy::PoolState>();
+  state->sticky.resize(config.pools[0].sticky.entries);
+  snapshot_->pools.push_back(
+      {.config = &config.pools[0], .servers = servers_, .key = {}, .state = state});
   snapshot_->listener_limiters.push_back(limiter_for(config.listeners[0].rate_limit));
   for (const config::Rule& each : config.rules)
     snapshot_->rule_limiters.push_back(limiter_for(each.rate_limit));

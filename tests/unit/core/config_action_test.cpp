@@ -26,6 +26,7 @@ BOOST_AUTO_TEST_SUITE(config_action)
 BOOST_AUTO_TEST_CASE(reads_what_a_rule_does) {
   const Rule rule = rule_of(
       "pool = 'pages'\nconnect_timeout = '1s'\nserver_timeout = '2s'\nretries = 0\n"
+      "request_timeout = '0s'\ntunnel_timeout = '30d'\n"
       "rewrite = { prefix = '/a', to = '', host = 'h', query = { add = { t = ['1', '2'] } } }\n"
       "request_headers = { set = { X-A = '${client.ip}' }, remove = ['x-b'] }");
   BOOST_TEST(rule.rewrite.prefix == "/a");
@@ -39,6 +40,8 @@ BOOST_AUTO_TEST_CASE(reads_what_a_rule_does) {
   BOOST_TEST((rule.connect_timeout == 1s));
   BOOST_TEST((rule.server_timeout == 2s));
   BOOST_TEST(!rule.response_timeout.has_value());
+  BOOST_TEST((rule.request_timeout == 0s));
+  BOOST_TEST((rule.tunnel_timeout == 30 * 24h));
   BOOST_TEST(rule.retries.value() == 0u);
 }
 

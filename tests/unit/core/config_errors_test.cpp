@@ -124,6 +124,8 @@ BOOST_AUTO_TEST_CASE(listeners) {
       {"[[listener]]\nbind = \"127.0.0.1:81\"\nheader_max = \"65KiB\"\n", "3:14",
        "must be 1KiB to 64KiB, not 65KiB"},
       {"[[listener]]\nbind = \"127.0.0.1:81\"\nheader_max = \"4k\"\n", "3:14", "is not a size"},
+      {"[[listener]]\nbind = \"127.0.0.1:81\"\nrequest_id_header = \"a b\"\n", "3:21",
+       "\"a b\" is not a header name", "x-request-id"},
       {"[[listener]]\nbind = \"127.0.0.1:81\"\nrequest_line_max = \"33KiB\"\n", "3:20",
        "must not be larger than \"header_max\""},
   };

@@ -45,6 +45,13 @@ BOOST_AUTO_TEST_CASE(what_needs_http_is_refused_with_a_way_out) {
       {kTcp + kWeb + kPool +
            "[[rule]]\npool = \"pages\"\nresponse_timeout = \"1s\"\nmatch = { sni = \"a\" }\n",
        "12:20", "\"response_timeout\" needs HTTP", "add listener = [\"web\"]"},
+      {kTcp + kPool + "[[rule]]\npool = \"pages\"\nrate_limit = { rate = \"1/s\" }\n", "9:14",
+       "\"rate_limit\" needs HTTP, and no listener has it", "leave \"rate_limit\" out"},
+      {kTcp + kWeb + kPool +
+           "[[rule]]\nlistener = \"db\"\npool = \"pages\"\nrequest_timeout = \"1s\"\n",
+       "13:19", "\"request_timeout\" needs HTTP, and listener \"db\"", "leave \"db\" out"},
+      {kTcp + "request_id_header = \"x-request-id\"\n" + kPool, "5:21",
+       "\"request_id_header\" needs HTTP", "leave it out"},
       {kTcp + kPool + "[[rule]]\nmatch = { host = \"a\" }\npool = \"pages\"\n", "8:18",
        "\"host\" needs HTTP, and no listener has it", "remove protocol = \"tcp\""},
       {kTcp + kPool + "[[rule]]\nsplit = { pages = 1 }\nsplit_key = \"path\"\n", "9:13",

@@ -34,6 +34,7 @@ AccessRecord full_record() {
   AccessRecord record;
   record.wall_time_ms = kTime;
   record.client = &kClient;
+  record.request_id = "00ff";
   record.listener = "web";
   record.method = "GET";
   record.scheme = "http";
@@ -47,6 +48,7 @@ AccessRecord full_record() {
   record.pool = "image-pool";
   record.server = "i1";
   record.scheduler = "lblcr";
+  record.sticky = "moved";
   record.status = 200;
   record.attempts = 2;
   record.reused = true;
@@ -152,11 +154,12 @@ BOOST_AUTO_TEST_SUITE(access_log)
 BOOST_AUTO_TEST_CASE(json_has_every_field) {
   BOOST_TEST(json_line(full_record()) ==
              R"({"time":"2026-01-31T12:00:00.123Z","client":"192.0.2.7","client_port":51234,)"
-             R"("listener":"web","method":"GET","scheme":"http",)"
+             R"("request_id":"00ff","listener":"web","method":"GET","scheme":"http",)"
              R"("sni":"cdn.example.com","host":"cdn.example.com",)"
              R"("target":"/a.png?x=1","version":"HTTP/1.1","status":200,"reason":"done",)"
              R"("detail":null,"rule":"images","pool":"image-pool","server":"i1",)"
-             R"("scheduler":"lblcr","attempts":2,"reused":true,"bytes_in":90,"bytes_out":1234,)"
+             R"("scheduler":"lblcr","sticky":"moved","attempts":2,"reused":true,)"
+             R"("bytes_in":90,"bytes_out":1234,)"
              R"("queue_us":5,"connect_us":0,"first_byte_us":2000,"total_us":3000,)"
              R"("referer":"http://example.com/","user_agent":"curl/8.0"})"
              "\n");

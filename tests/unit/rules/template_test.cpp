@@ -30,7 +30,7 @@ struct Fixture {
     values.rule = "images";
     values.pool = "pool";
     values.listener = "web";
-    values.request_id = {1, 0xabcdef0123456789};
+    values.request_id = "0000000000000001abcdef0123456789";
     pattern = std::move(*Regex::parse("^/(?P<kind>[a-z]+)/(.*)\\.(png)$", Groups::kCaptured));
     patterns.push_back(pattern.get());
     BOOST_REQUIRE(pattern->capture(request.path, groups));
