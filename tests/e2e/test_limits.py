@@ -31,13 +31,16 @@ class HeadTest(ShuntTest):
     ]
 
     def test_heads(self):
-        port = self.shunt_before([self.origin()], listener=self.LISTENER).port
+        shunt = self.shunt_before([self.origin()], listener=self.LISTENER)
         for description, raw, status in self.REQUESTS:
-            with self.subTest(description), Client(port) as client:
+            with self.subTest(description), Client(shunt.port) as client:
                 client.send(raw)
                 self.assertEqual(client.response().status, status)
                 if status != 200:
                     self.assertTrue(client.is_closed())
+        shunt.stop()
+        self.assertEqual([entry["reason"] for entry in shunt.access_log()],
+                         ["done" if status == 200 else "bad_request" for _, _, status in self.REQUESTS])
 
 
 class TimeTest(ShuntTest):

@@ -1,5 +1,7 @@
 // What sessions do when servers fail: the next server, a fresh connection, an error page, or an end
 // the client can tell.
+#include <cerrno>
+
 #include "sim/session_fixture.h"
 
 using namespace shunt;
@@ -40,6 +42,12 @@ BOOST_AUTO_TEST_CASE(says_which_failure_it_was) {
       {"no answer to connect",
        [](ProxyWorld& world) { world.io().black_hole(ProxyWorld::server_address(0)); }, 504,
        Reason::kConnectTimeout},
+      {"no route to it", [](ProxyWorld& world) { world.io().fail_connect(EHOSTUNREACH); }, 502,
+       Reason::kConnectFailed},
+      {"no memory for a connection", [](ProxyWorld& world) { world.io().fail_connect(ENOBUFS); },
+       503, Reason::kNoMemory},
+      {"no descriptor for it", [](ProxyWorld& world) { world.io().fail_connect(EMFILE); }, 503,
+       Reason::kNoDescriptor},
       {"no servers",
        [](ProxyWorld& world) { world.servers().remove(*world.servers().servers()[0]); }, 503,
        Reason::kNoServer},

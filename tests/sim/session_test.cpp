@@ -258,6 +258,18 @@ BOOST_AUTO_TEST_CASE(gives_up_when_the_client_resets) {
   world.finish();
 }
 
+BOOST_AUTO_TEST_CASE(gives_up_when_an_upload_breaks_off) {
+  ProxyWorld world({});
+  world.io().serve(ProxyWorld::server_address(0), [](SimPeer&) {});
+  SimPeer& client = world.connect();
+  client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nsome");
+  client.finish();
+  world.io().settle();
+  BOOST_TEST(client.over());
+  BOOST_TEST(world.ended(Reason::kClientClosed) == 1u);
+  world.finish();
+}
+
 BOOST_AUTO_TEST_CASE(answers_early_when_the_server_does) {
   ProxyWorld world({});
   world.io().serve(ProxyWorld::server_address(0), [](SimPeer& peer) {
