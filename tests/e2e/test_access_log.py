@@ -10,9 +10,10 @@ import threading
 
 from harness import SLOWNESS, Client, ShuntTest, farm, free_port, get, main, response, signal, wait_until, wrk
 
-KEYS = ["time", "client", "client_port", "request_id", "listener", "method", "scheme", "sni", "host", "target", "version",
-        "status", "reason", "detail", "rule", "pool", "server", "scheduler", "sticky", "attempts", "reused", "bytes_in",
-        "bytes_out", "queue_us", "connect_us", "first_byte_us", "total_us", "referer", "user_agent"]
+KEYS = ["time", "client", "client_port", "request_id", "listener", "method", "scheme", "sni", "host", "target",
+        "version", "status", "reason", "detail", "rule", "pool", "server", "scheduler", "sticky", "attempts",
+        "reused", "bytes_in", "bytes_out", "queue_us", "connect_us", "first_byte_us", "total_us", "referer",
+        "user_agent"]
 COMBINED = re.compile(
     r'(\S+) - - \[(\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d \+0000)\] '
     r'"([^"\\]|\\.)*" (\d{3}) (\d+) "([^"\\]|\\.)*" "([^"\\]|\\.)*"')
