@@ -41,6 +41,21 @@ std::vector<l4::ServedAddress> addresses_of(const Layer4Plan& plan) {
   return all;
 }
 
+void extend(l4::Interest& interest, const Layer4Plan& plan) {
+  const auto add = [](std::vector<IpAddress>& known, const IpAddress& address) {
+    if (std::ranges::find(known, address) == known.end()) known.push_back(address);
+  };
+  for (const ServicePlan& service : plan.services) {
+    for (const l4::VirtualRange& range : service.spec.ranges)
+      add(interest.virtual_addresses, range.addresses.network);
+    for (const l4::RealServerSpec& server : service.real) {
+      const l4::Method method = server.method.value_or(service.spec.method);
+      if (method == l4::Method::kNat) add(interest.nat_servers, server.address);
+      if (method == l4::Method::kTunnel) add(interest.tunnel_servers, server.address);
+    }
+  }
+}
+
 // The interfaces by which clients come and servers are reached.
 std::vector<std::string> links_of(const Layer4Plan& plan, const l4::HostView& view) {
   std::vector<std::string> names;
@@ -169,7 +184,11 @@ Result<void> Forwarding::apply(Layer4Plan plan) {
     log::info("layer 4: service {} removed", name);
   }
   for (const ServicePlan& service : plan.services) apply_service(service);
-  for (const auto& forwarder : forwarders_) forwarder->network().serve(addresses, now);
+  extend(interest_, plan);
+  for (const auto& forwarder : forwarders_) {
+    forwarder->network().receive_only(interest_);
+    forwarder->network().serve(addresses, now);
+  }
   close_links_but(links_of(plan, *view_));
   plan_ = std::move(plan);
   return {};

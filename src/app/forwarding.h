@@ -70,6 +70,7 @@ class Forwarding {
   std::map<std::string, std::unique_ptr<sched::ServerSet>, std::less<>> sets_;
   std::unique_ptr<const l4::HostView> view_;
   Layer4Plan plan_;
+  l4::Interest interest_;     // Of all plans so far: connections outlive their services' addresses.
   std::string last_trouble_;  // With the host's interfaces and routes.
   std::vector<std::unique_ptr<Forwarder>> forwarders_;
 };

@@ -180,12 +180,7 @@ Result<void> PacketRing::open_receiver(const RingOptions& options) {
   if (::setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &queue, sizeof queue) != 0)
     ::setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &queue, sizeof queue);
   ::setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &queue, sizeof queue);
-  if (!options.filter.empty()) {
-    const sock_fprog program{.len = static_cast<unsigned short>(options.filter.size()),
-                             .filter = const_cast<sock_filter*>(options.filter.data())};
-    if (::setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) != 0)
-      return failed("SO_ATTACH_FILTER", errno);
-  }
+  if (!options.filter.empty()) SHUNT_TRY(set_filter(options.filter));
   if (options.bypass_qdisc) set_option(fd, PACKET_QDISC_BYPASS, 1);
   if (const int error = set_option(fd, PACKET_RX_RING, ring_of(receive_slots_, slot_size_));
       error != 0)
@@ -242,24 +237,39 @@ tpacket2_hdr& PacketRing::send_slot(uint32_t index) const {
   return *reinterpret_cast<tpacket2_hdr*>(send_ring_ + size_t{index} * slot_size_);
 }
 
-void PacketRing::give_back() {
-  store_status(receive_slot(receive_next_), TP_STATUS_KERNEL);
-  receive_next_ = (receive_next_ + 1) & (receive_slots_ - 1);
-  held_ = false;
+Result<void> PacketRing::set_filter(std::span<const sock_filter> filter) {
+  const sock_fprog program{.len = static_cast<unsigned short>(filter.size()),
+                           .filter = const_cast<sock_filter*>(filter.data())};
+  const int option = filter.empty() ? SO_DETACH_FILTER : SO_ATTACH_FILTER;
+  if (::setsockopt(receive_fd_, SOL_SOCKET, option, &program, sizeof program) == 0) return {};
+  if (filter.empty() && errno == ENOENT) return {};  // There was none.
+  return failed("SO_ATTACH_FILTER", errno);
 }
 
-bool PacketRing::receive(Frame& frame) {
-  if (held_) give_back();
-  while (true) {
-    tpacket2_hdr& slot = receive_slot(receive_next_);
-    if ((load_status(slot) & TP_STATUS_USER) == 0) return false;
-    held_ = true;
-    if (take(slot, frame)) {
-      counters_.received.add();
-      return true;
-    }
-    give_back();
+void PacketRing::give_back() {
+  for (; held_ > 0; --held_) {
+    store_status(receive_slot(receive_next_), TP_STATUS_KERNEL);
+    receive_next_ = (receive_next_ + 1) & (receive_slots_ - 1);
   }
+}
+
+size_t PacketRing::receive(std::span<Frame> frames) {
+  give_back();
+  size_t count = 0;
+  while (count < frames.size() && held_ < receive_slots_) {
+    tpacket2_hdr& slot = receive_slot((receive_next_ + held_) & (receive_slots_ - 1));
+    const uint32_t status = load_status(slot);
+    if ((status & TP_STATUS_USER) == 0) break;
+    ++held_;
+    if (take(slot, frames[count])) {
+      ++count;
+      if ((status & TP_STATUS_COPY) != 0) break;  // There is room for one of those.
+    } else if (count == 0) {
+      give_back();
+    }
+  }
+  counters_.received.add(count);
+  return count;
 }
 
 bool PacketRing::take(tpacket2_hdr& slot, Frame& frame) {

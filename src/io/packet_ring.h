@@ -44,8 +44,8 @@ inline constexpr uint32_t kFrameHeadroom = 128;
 struct Fanout {
   uint16_t group = 0;  // Unique in the network namespace.
   // Classic BPF: its result, modulo the number of rings, in the order in which they were opened.
-  // Loads must be relative to SKF_NET_OFF. Empty: by the kernel's own hash of the flow, alike in
-  // both directions.
+  // Loads count from the network header. Empty: by the kernel's own hash of the flow, alike in both
+  // directions.
   std::vector<sock_filter> program;
   // IPv4 fragments are put together before, so that the ports are there to choose by.
   bool reassemble = false;
@@ -87,13 +87,19 @@ class PacketRing {
   Fd fd() const { return receive_fd_; }
   const NetworkInterface& interface() const { return interface_; }
 
-  // The next frame, to be edited in place, good until the next call. False: none there now. Frames
-  // that the host itself sends are left out.
-  bool receive(Frame& frame);
+  // Takes as many of the next frames as there are and have a place in `frames`, to be edited in
+  // place: good until the next call. How many; 0: none there now. Frames that the host itself sends
+  // are left out.
+  size_t receive(std::span<Frame> frames);
+  bool receive(Frame& frame) { return receive({&frame, 1}) == 1; }
   // Queues a frame; its bytes are copied. With a VLAN it gets its tag. False, and counted: no room.
   bool send(const Frame& frame);
   // Sends what is queued: once after each batch.
   void flush();
+
+  // Receives only what `filter` lets through, all if it is empty; frames that are there already
+  // stay. The error: the kernel does not take it, and what was before goes on.
+  Result<void> set_filter(std::span<const sock_filter> filter);
 
   // Frames to this group come in too, while the ring is open: the interface may filter them.
   Result<void> join_group(const std::array<uint8_t, 6>& address);
@@ -110,7 +116,7 @@ class PacketRing {
 
   tpacket2_hdr& receive_slot(uint32_t index) const;
   tpacket2_hdr& send_slot(uint32_t index) const;
-  void give_back();
+  void give_back();  // What is held.
   bool take(tpacket2_hdr& slot, Frame& frame);
   bool take_large(Frame& frame);
   bool send_large(const Frame& frame);
@@ -126,7 +132,7 @@ class PacketRing {
   uint8_t* send_ring_ = nullptr;
 
   uint32_t receive_next_ = 0;
-  bool held_ = false;  // The slot at receive_next_ is the caller's.
+  uint32_t held_ = 0;  // Slots from receive_next_ on that are the caller's.
   uint32_t send_next_ = 0;
   uint32_t queued_ = 0;  // Since the last flush.
   std::unique_ptr<uint8_t[]> large_;

@@ -65,6 +65,7 @@ Result<void> Network::open_link(const io::NetworkInterface& interface, Instant n
   if (number == links_.size()) links_.push_back(std::make_unique<Link>());
   *links_[number] = {interface, std::move(*ring)};
   describe(number);
+  filter(number);
   forget_hops();
   bool serves = false;
   for (const ServedAddress& served : served_) {
@@ -106,8 +107,10 @@ void Network::adopt(const HostView& view, Instant now) {
       continue;
     }
     came_up |= current->up && !link.interface.up;
+    const bool readdressed = current->mac != link.interface.mac;
     link.interface = *current;
     describe(i);
+    if (readdressed) filter(i);
   }
   if (came_up) neighbours_.announce(now);
 }
@@ -145,13 +148,15 @@ void Network::clear_error(size_t link) {
 bool Network::pump(size_t link, Director& director, Instant now) {
   now_ = now;
   if (!is_open(link)) return false;
-  io::PacketRing& ring = *links_[link]->ring;
-  io::Frame frame;
-  for (size_t i = 0; i < kBatch; ++i) {
-    if (!ring.receive(frame)) return false;
-    take(link, frame, director);
-  }
-  return true;
+  const size_t count = links_[link]->ring->receive(frames_);
+  size_t packets = 0;
+  for (io::Frame& frame : std::span(frames_).first(count))
+    if (take(link, frame, packets_[packets])) ++packets;
+  const std::span batch = std::span(packets_).first(packets);
+  counters.frames.add(packets);
+  director.anticipate(batch);
+  for (Packet& packet : batch) director.forward(packet, now_);
+  return count > 0;
 }
 
 void Network::flush() {
@@ -159,27 +164,41 @@ void Network::flush() {
     if (link->ring != nullptr) link->ring->flush();
 }
 
-void Network::take(size_t link, io::Frame& frame, Director& director) {
-  if ((frame.vlan & kVlanIdentifier) != 0) return;  // Of another interface, on top of this one.
+// The IP packet in a frame; false if it is none for us, or was for the table of neighbours.
+bool Network::take(size_t link, io::Frame& frame, Packet& packet) {
+  if ((frame.vlan & kVlanIdentifier) != 0)
+    return false;  // Of another interface, on top of this one.
   const uint16_t type = load_be16(frame.data + kEthernetHeader - 2);
   const auto number = static_cast<uint16_t>(link);
   const bool v6 = type == kTypeIpv6;
   const bool maybe_neighbour =
       type == kTypeArp || (v6 && frame.size > kEthernetHeader + kIpv6Header &&
                            frame.data[kEthernetHeader + kNextHeaderOffset] == kIcmpV6);
-  if (maybe_neighbour && neighbours_.receive(number, {frame.data, frame.size}, now_)) return;
-  if (type != kTypeIpv4 && !v6) return;
+  if (maybe_neighbour && neighbours_.receive(number, {frame.data, frame.size}, now_)) return false;
+  if (type != kTypeIpv4 && !v6) return false;
   // Groups, and what a bridge floods or a card in promiscuous mode lets in.
-  if (std::memcmp(frame.data, links_[link]->interface.mac.data(), sizeof(MacAddress)) != 0) return;
+  if (std::memcmp(frame.data, links_[link]->interface.mac.data(), sizeof(MacAddress)) != 0)
+    return false;
   uint8_t raw[kVnetHeader];
   std::memcpy(raw, &frame.offload, sizeof raw);
-  Packet packet{.data = frame.data + kEthernetHeader,
-                .size = frame.size - kEthernetHeader,
-                .headroom = frame.headroom + kEthernetHeader,
-                .interface = number};
-  if (!read_vnet_header(raw, kEthernetHeader, packet.offload)) return;
-  counters.frames.add();
-  director.forward(packet, now_);
+  packet = {.data = frame.data + kEthernetHeader,
+            .size = frame.size - kEthernetHeader,
+            .headroom = frame.headroom + kEthernetHeader,
+            .interface = number};
+  return read_vnet_header(raw, kEthernetHeader, packet.offload);
+}
+
+void Network::receive_only(const Interest& interest) {
+  interest_ = interest;
+  for (size_t link = 0; link < links_.size(); ++link)
+    if (is_open(link)) filter(link);
+}
+
+// Without one it is only slower: with very many addresses, or where net.core.optmem_max is small.
+void Network::filter(size_t link) {
+  io::PacketRing& ring = *links_[link]->ring;
+  if (ring.set_filter(frame_filter(interest_, links_[link]->interface.mac))) return;
+  static_cast<void>(ring.set_filter({}));
 }
 
 void Network::forget_hops() {

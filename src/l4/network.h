@@ -6,6 +6,7 @@
 //                → IP ──→ Director::forward → hop_to → transmit → ring
 #pragma once
 
+#include <array>
 #include <memory>
 #include <span>
 #include <string>
@@ -15,6 +16,7 @@
 #include "core/metrics.h"
 #include "core/result.h"
 #include "io/packet_ring.h"
+#include "l4/frame_filter.h"
 #include "l4/host_view.h"
 #include "l4/neighbour.h"
 #include "l4/port.h"
@@ -60,8 +62,10 @@ class Network final : public Links, public Output, private NeighbourOutput {
   bool is_open(size_t link) const { return links_[link]->ring != nullptr; }
   std::string_view name(size_t link) const { return links_[link]->interface.name; }
   int fd(size_t link) const { return is_open(link) ? links_[link]->ring->fd() : -1; }
-  // Forwards what has come in by a link, at most one batch. True: there may be more.
+  // Forwards what has come in by a link, at most one batch. False: nothing was there.
   bool pump(size_t link, Director& director, Instant now);
+  // Receives only what `interest` has to do with, as far as the kernel can be told.
+  void receive_only(const Interest& interest);
   // Sends what is queued on all links: after each round of pump().
   void flush();
   // Timers of the neighbours: about every 100 ms.
@@ -101,7 +105,8 @@ class Network final : public Links, public Output, private NeighbourOutput {
   void join_group(size_t link, const IpAddress& address);
   void forget_hops();
   bool find_hop(const IpAddress& address, Hop& hop);
-  void take(size_t link, io::Frame& frame, Director& director);
+  void filter(size_t link);
+  bool take(size_t link, io::Frame& frame, Packet& packet);
   void send(const Packet& packet, const MacAddress& source, const MacAddress& destination,
             uint16_t link);
 
@@ -110,9 +115,12 @@ class Network final : public Links, public Output, private NeighbourOutput {
   uint64_t lost_ = 0;                         // By rings that are closed.
   Neighbours neighbours_;
   std::vector<ServedAddress> served_;
+  Interest interest_;
   std::vector<CachedHop> hops_;  // By a hash of the address.
   Hop asking_;                   // Of a neighbour that is not known yet.
   Instant now_;                  // Of this round.
+  std::array<io::Frame, kBatch> frames_;
+  std::array<Packet, kBatch> packets_;
 };
 
 }  // namespace shunt::l4

@@ -12,12 +12,15 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <boost/test/unit_test.hpp>
 #include <cstring>
 #include <exception>
 #include <fstream>
+#include <span>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "io/event_loop.h"
 #include "io/probe.h"
@@ -178,6 +181,28 @@ BOOST_AUTO_TEST_CASE(a_ring_goes_round) {
   });
 }
 
+BOOST_AUTO_TEST_CASE(several_frames_are_held_at_once) {
+  in_own_network([] {
+    const auto ring = open_ring({.receive_slots = 16, .send_slots = 16});
+    Udp sender(kPort);
+    const std::string large(30000, 'x');  // There is room for one of these at a time.
+    for (int round = 0; round < 10; ++round) {
+      for (const std::string& data : {std::string("a"), std::string("b"), large, std::string("c"),
+                                      large, std::string("d"), std::string("e")})
+        sender.send(data);
+      std::vector<std::string> batches;
+      std::array<Frame, 2> frames;
+      while (const size_t count = ring->receive(frames)) {
+        std::string& batch = batches.emplace_back();
+        for (const Frame& frame : std::span(frames).first(count))
+          batch += payload_of(frame) == large ? "large " : payload_of(frame) + " ";
+      }
+      const std::vector<std::string> expected = {"a b ", "large ", "c large ", "d e "};
+      BOOST_TEST(batches == expected, boost::test_tools::per_element());
+    }
+  });
+}
+
 BOOST_AUTO_TEST_CASE(what_does_not_fit_is_dropped_and_counted) {
   in_own_network([] {
     const auto ring = open_ring({.receive_slots = 16, .send_slots = 16});
@@ -250,6 +275,15 @@ BOOST_AUTO_TEST_CASE(a_filter_chooses) {
     sender.send("not this", 7000);
     sender.send("this", 7001);
     BOOST_TEST(payload_of(next(*ring)) == "this");
+    const sock_filter nothing[] = {BPF_STMT(BPF_RET | BPF_K, 0)};
+    BOOST_TEST(ring->set_filter(nothing).has_value());
+    sender.send("not this", 7001);
+    const sock_filter wrong[] = {BPF_STMT(BPF_LD | BPF_IMM, 0)};  // It does not return.
+    BOOST_TEST(!ring->set_filter(wrong));
+    sender.send("still not this", 7001);
+    for (int i = 0; i < 2; ++i) BOOST_TEST(ring->set_filter({}).has_value());
+    sender.send("anything", 7000);
+    BOOST_TEST(payload_of(next(*ring)) == "anything");
   });
 }
 

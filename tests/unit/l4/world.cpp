@@ -4,6 +4,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <boost/test/unit_test.hpp>
+
+#include "unit/l4/bpf_interpreter.h"
 
 namespace shunt::l4::test {
 namespace {
@@ -43,6 +46,10 @@ Service& World::add(std::string_view address, uint8_t protocol, ServiceSpec spec
 }
 
 Service& World::add(ServiceSpec spec) {
+  for (const VirtualRange& range : spec.ranges) {
+    interest_.virtual_addresses.push_back(range.addresses.network);
+    filters_ = filters_ && range.addresses.prefix == 128;
+  }
   sets_.push_back(std::move(*sched::ServerSet::create(spec.scheduler, spec.scheduler_flags, 1)));
   return director->add_service(std::move(spec), *sets_.back());
 }
@@ -52,6 +59,8 @@ RealServer& World::server(Service& service, std::string_view name, RealServerSpe
   spec.name = name;
   if (spec.address == IpAddress{})
     spec.address = address_of(fmt::format("10.1.0.{}", name[0] - 'a' + 1));
+  const Method method = spec.method.value_or(service.spec().method);
+  if (method == Method::kNat) interest_.nat_servers.push_back(spec.address);
   sched::Server* handle = *service.set().add({.name = spec.name,
                                               .address = SocketAddress(spec.address, spec.port),
                                               .weight = spec.weight,
@@ -87,12 +96,27 @@ std::string World::in(const Bytes& packet, Offload packet_offload) {
                 .offload = packet_offload};
   director->anticipate({&handed, 1});
   const Outcome outcome = director->forward(handed, now);
+  check_filter(packet, outcome);
   std::string end;
   if (outcome.kind == Outcome::Kind::kDropped) end = "!" + std::string(info(outcome.drop).name);
   if (outcome.kind == Outcome::Kind::kIgnored) end = "ignored";
   if (outcome.kind == Outcome::Kind::kHeld) end = "held";
   if (lines_.empty() || end.empty()) return lines_ + end;
   return lines_ + " | " + end;
+}
+
+// What has an effect must come through the kernel's filter.
+void World::check_filter(const Bytes& packet, const Outcome& outcome) const {
+  using enum Outcome::Kind;
+  const bool matters = outcome.kind == kForwarded || outcome.kind == kHeld || !out.empty();
+  if (!matters || !filters_) return;
+  const uint16_t type = packet[0] >> 4 == 6 ? 0x86dd : 0x0800;
+  Bytes frame(12);
+  frame.push_back(static_cast<uint8_t>(type >> 8));
+  frame.push_back(static_cast<uint8_t>(type));
+  frame.insert(frame.end(), packet.begin(), packet.end());
+  const auto filter = frame_filter(interest_, MacAddress{});
+  BOOST_TEST(run_bpf(filter, {.bytes = frame, .protocol = type}) != 0u, "the filter drops it");
 }
 
 void World::pass(Duration time) {

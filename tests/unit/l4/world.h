@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "l4/director.h"
+#include "l4/frame_filter.h"
 #include "sched/server_set.h"
 #include "unit/l4/packet_builder.h"
 
@@ -55,7 +56,11 @@ class World final : public Links, public Output {
   sched::ServerSet& set_of(Service& service) { return service.set(); }
 
  private:
+  void check_filter(const Bytes& packet, const Outcome& outcome) const;
+
   std::vector<std::unique_ptr<sched::ServerSet>> sets_;
+  Interest interest_;
+  bool filters_ = true;  // False: there are networks, which filters know nothing of.
   Hop hop_;
   std::string lines_;
 
