@@ -9,6 +9,7 @@
 #include <optional>
 #include <sstream>
 
+#include "app/cli_ctl.h"
 #include "core/diagnostics.h"
 
 namespace shunt::app {
@@ -18,8 +19,8 @@ constexpr const char* kDescription =
     "Shunt, a content-switching load balancer: reads each HTTP request, picks a typed pool of\n"
     "servers by rules on its content, and a server in it with a Linux Virtual Server scheduler.";
 
-constexpr std::array<std::string_view, 7> kCommands = {"run",  "check", "explain", "schedule",
-                                                       "demo", "agent", "import"};
+constexpr std::array<std::string_view, 8> kCommands = {"run",  "check", "explain", "schedule",
+                                                       "demo", "ctl",   "agent",   "import"};
 
 constexpr const char* kFooter = R"(Exit codes:
   0  fine
@@ -32,6 +33,7 @@ First steps:
   shunt check farm.toml                           every problem in one go, and the [[test]] tables
   shunt explain farm.toml GET http://host/a.png   which rule, pool and server, and why
   shunt run -c farm.toml                          serve
+  shunt ctl -Ln                                   what a running Shunt has at layer 4
 
 `shunt COMMAND --help` has the options of each command, `shunt run --help` the signals too.)";
 
@@ -113,6 +115,7 @@ struct Options {
   DemoCommand demo;
   AgentCommand agent;
   ImportCommand import;
+  CtlOptions ctl;
   std::vector<std::string> request;  // Words behind FILE of explain.
   std::vector<std::string> headers;
   std::string log_level = "info";
@@ -317,6 +320,7 @@ std::expected<Command, Outcome> parse_command_line(std::span<const char* const> 
   declare_explain(app, options);
   declare_schedule(app, options.schedule);
   declare_demo(app, options.demo);
+  declare_ctl(app, options.ctl);
   declare_agent(app, options.agent);
   declare_import(app, options.import);
   app.footer(kFooter);  // Last, or all commands would inherit it.
@@ -336,7 +340,10 @@ std::expected<Command, Outcome> parse_command_line(std::span<const char* const> 
     if (app.exit(error, out, err) != 0) return wrong_words(app, error);
     return std::unexpected(Outcome{.code = ExitCode::kFine, .out = out.str()});
   }
-  return chosen(app, options);
+  if (!app.got_subcommand("ctl")) return chosen(app, options);
+  const auto ctl = ctl_command(app, options.ctl);
+  if (!ctl) return usage_error(ctl.error(), {}, "ctl");
+  return *ctl;
 }
 
 }  // namespace shunt::app

@@ -4,11 +4,13 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
 
 #include "app/exit_code.h"
+#include "app/ipvsadm_tables.h"
 #include "app/sample_request.h"
 #include "core/log.h"
 
@@ -73,7 +75,29 @@ struct ImportCommand {
 };
 Outcome import(const ImportCommand& command);
 
+// A service as ipvsadm names it.
+struct CtlService {
+  std::string protocol;  // "tcp" or "udp".
+  IpAddress address;
+  uint16_t port = 0;  // 0: all.
+};
+
+// What a running Shunt is asked.
+struct CtlCommand {
+  std::string admin;   // Where; empty: see admin_address().
+  std::string config;  // The file that says where.
+  bool connections = false;
+  bool numeric = false;
+  bool exact = false;
+  bool sorted = true;
+  bool pools = false;
+  bool json = false;
+  TableKind table = TableKind::kList;
+  std::optional<CtlService> service;  // Nothing: all.
+};
+ExitCode run_ctl(const CtlCommand& command);
+
 using Command = std::variant<RunCommand, CheckCommand, ExplainCommand, ScheduleCommand, DemoCommand,
-                             AgentCommand, ImportCommand>;
+                             AgentCommand, ImportCommand, CtlCommand>;
 
 }  // namespace shunt::app

@@ -81,10 +81,25 @@ void Forwarder::resume() {
   changed_.wait(guard, [this] { return !resting_; });
 }
 
+bool Forwarder::look(const Look& look) {
+  if (!thread_.joinable()) return false;
+  std::unique_lock guard(lock_);
+  SHUNT_ASSERT(look_ == nullptr);
+  look_ = &look;
+  ::eventfd_write(wake_, 1);
+  changed_.wait(guard, [this] { return look_ == nullptr; });
+  return true;
+}
+
 void Forwarder::rest() {
   eventfd_t count = 0;
   ::eventfd_read(wake_, &count);
   std::unique_lock guard(lock_);
+  if (look_ != nullptr) {
+    (*look_)(director_, network_);
+    look_ = nullptr;
+    changed_.notify_all();
+  }
   if (!asked_to_rest_) return;
   resting_ = true;
   changed_.notify_all();

@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <string>
@@ -35,6 +36,11 @@ class Forwarder {
   void await_rest();
   void resume();
 
+  // What somebody does on the thread between two batches: to be short, as packets wait meanwhile.
+  using Look = std::function<void(l4::Director& director, l4::Network& network)>;
+  // Has the thread do it, and waits for that. One asks at a time. False: the thread does not run.
+  bool look(const Look& look);
+
   // Adds the service or edits it. Its servers that `plan` does not have, or has otherwise, are
   // taken off; list_servers() comes when the set is as planned.
   void take_service(const ServicePlan& plan, sched::ServerSet& set);
@@ -61,6 +67,7 @@ class Forwarder {
   std::condition_variable changed_;
   bool asked_to_rest_ = false;  // Guarded by the lock, as is the next one.
   bool resting_ = false;
+  const Look* look_ = nullptr;  // Guarded too.
 
   // The thread's.
   l4::Network network_;

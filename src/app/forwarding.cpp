@@ -133,6 +133,11 @@ Result<void> Forwarding::reload(Layer4Plan plan) {
   return apply(std::move(plan));
 }
 
+bool Forwarding::look(size_t thread, const Forwarder::Look& look) {
+  const std::lock_guard guard(lock_);
+  return forwarders_[thread]->look(look);
+}
+
 void Forwarding::watch() {
   ::pthread_setname_np(::pthread_self(), "shunt-l4-watch");
   std::array<pollfd, 2> events{{{.fd = wake_, .events = POLLIN, .revents = 0},

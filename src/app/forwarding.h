@@ -39,6 +39,10 @@ class Forwarding {
   // Forwards by `plan` from now on, all threads from the same moment. Services and servers of the
   // same name keep their connections. On an error nothing has changed.
   Result<void> reload(Layer4Plan plan);
+  // Looks at what one of the threads has, on that thread and between two of its batches. Any other
+  // thread. False: it does not run, and nobody has looked.
+  bool look(size_t thread, const Forwarder::Look& look);
+  size_t threads() const { return forwarders_.size(); }
   // Ends the threads, and logs what they have done.
   void stop();
 

@@ -34,6 +34,7 @@ struct Run {
   int operator()(const shunt::app::AgentCommand& command) const {
     return to_int(run_agent(command));
   }
+  int operator()(const shunt::app::CtlCommand& command) const { return to_int(run_ctl(command)); }
   int operator()(const shunt::app::ImportCommand& command) const { return finish(import(command)); }
   int operator()(const shunt::app::ScheduleCommand& command) const {
     std::ostringstream out;

@@ -59,6 +59,8 @@ std::expected<ReloadReport, std::vector<std::string>> Server::reload(Prepared pr
       errors.push_back(std::move(opened).error().text);
     }
   }
+  auto admin = open_admin(after);
+  if (!admin) errors.push_back(admin.error().text);
   if (!errors.empty()) return std::unexpected(std::move(errors));
 
   if (const auto layer4 = reload_layer4(prepared.config()); !layer4)
@@ -76,6 +78,7 @@ std::expected<ReloadReport, std::vector<std::string>> Server::reload(Prepared pr
                          .log_format = after.access_log_format,
                          .listen_changes = std::move(listen[i])});
   }
+  change_admin(after, std::move(*admin));
   // A worker that has kept us waiting once does not twice.
   wait_until_taken(settled ? kTakeLongestMs : 0);
   return report;
@@ -90,6 +93,24 @@ Result<void> Server::reload_layer4(const config::Config& config) {
   forwarding_ = std::move(*forwarding);
   forwarding_->start();
   return {};
+}
+
+// A socket, if this configuration wants one that is not open yet.
+Result<std::optional<AdminSocket>> Server::open_admin(const config::Global& global) const {
+  const bool open = admin_ != nullptr && global.admin && admin_->address() == *global.admin;
+  if (!global.admin || open) return std::nullopt;
+  auto socket = AdminSocket::open(*global.admin);
+  if (!socket) return std::unexpected(socket.error());
+  return std::move(*socket);
+}
+
+// To what is in force now; `opened` is what open_admin() returned.
+void Server::change_admin(const config::Global& global, std::optional<AdminSocket> opened) {
+  admin_source_.show(current_, forwarding_.get());
+  if (!global.admin || opened) admin_.reset();
+  if (!opened) return;
+  admin_ = std::make_unique<Admin>(std::move(*opened), admin_source_);
+  log::info("admin endpoint on {}", admin_->address().to_string());
 }
 
 bool Server::all_settled() const {

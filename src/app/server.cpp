@@ -96,6 +96,7 @@ Server::Server(Private, const config::Config& config)
 }
 
 Server::~Server() {
+  admin_.reset();  // It looks at everything else.
   for (const auto& worker : workers_) worker->stop();
   workers_.clear();
   ::close(finished_event_);
@@ -116,6 +117,9 @@ std::expected<ListenSockets::Plan, StartFailure> Server::open(const config::Conf
     if (!forwarding) return start_failure(forwarding.error());
     forwarding_ = std::move(*forwarding);
   }
+  auto admin = open_admin(config.global);
+  if (!admin) return start_failure(admin.error());
+  admin_socket_ = std::move(*admin);
   auto sink = proxy::AccessLogSink::open(config.global.access_log);
   if (!sink) return start_failure(sink.error());
   log_sink_ = std::move(*sink);
@@ -180,6 +184,7 @@ std::expected<void, StartFailure> Server::start_workers(ListenSockets::Plan sock
     workers_.push_back(std::move(*worker));
   }
   if (forwarding_ != nullptr) forwarding_->start();
+  change_admin(config().global, std::move(admin_socket_));
   return {};
 }
 

@@ -7,9 +7,12 @@
 #include <cstdint>
 #include <expected>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "app/admin.h"
+#include "app/admin_source.h"
 #include "app/exit_code.h"
 #include "app/forwarding.h"
 #include "app/listen_sockets.h"
@@ -90,6 +93,8 @@ class Server {
   bool all_settled() const;
   void wait_until_taken(int longest_ms) const;
   Result<void> reload_layer4(const config::Config& config);
+  Result<std::optional<AdminSocket>> open_admin(const config::Global& global) const;
+  void change_admin(const config::Global& global, std::optional<AdminSocket> opened);
 
   // Constant after start().
   const config::Global started_with_;
@@ -106,6 +111,9 @@ class Server {
   std::unique_ptr<KeyCounts> sources_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::unique_ptr<Forwarding> forwarding_;  // From the first [[service]] on.
+  AdminSource admin_source_;
+  std::optional<AdminSocket> admin_socket_;  // Until the thread has it.
+  std::unique_ptr<Admin> admin_;             // With global.admin.
   bool ending_ = false;
 };
 

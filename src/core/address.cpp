@@ -229,4 +229,12 @@ bool operator==(const SocketAddress& a, const SocketAddress& b) {
   return a.ip() == b.ip() && a.port() == b.port();
 }
 
+bool is_loopback(const SocketAddress& address) {
+  if (!address.is_ip()) return false;
+  constexpr uint32_t kNetwork = 127;
+  constexpr uint32_t kHostBits = 24;
+  const IpAddress ip = address.ip();
+  return ip.is_v4() ? ip.v4() >> kHostBits == kNetwork : ip == *IpAddress::parse("::1");
+}
+
 }  // namespace shunt

@@ -70,4 +70,7 @@ class SocketAddress {
   socklen_t size_ = 0;
 };
 
+// An IP address of this machine that no other reaches: 127.0.0.0/8 or ::1.
+bool is_loopback(const SocketAddress& address);
+
 }  // namespace shunt

@@ -56,6 +56,8 @@ struct Global {
   EventLoop event_loop = EventLoop::kAuto;
   uint32_t max_connections = 0;  // Client connections of the process; 0: from the descriptor limit.
   Duration drain_timeout = 30s;  // How long TERM waits for requests in flight.
+  std::optional<SocketAddress> admin;  // Where `shunt ctl` asks; nothing: nowhere.
+  Place admin_place;
 
   friend bool operator==(const Global&, const Global&) = default;
 };

@@ -121,6 +121,15 @@ void warn_of_loops(const Config& config, Diagnostics& diagnostics) {
                             server.name, listener.name));
 }
 
+void warn_of_open_admin(const Global& global, Diagnostics& diagnostics) {
+  if (!global.admin || !global.admin->is_ip() || is_loopback(*global.admin)) return;
+  diagnostics.warning(
+      global.admin_place,
+      "the admin endpoint asks nobody for a password: whoever reaches this address sees clients' "
+      "addresses and, with `shunt ctl pcap`, what they send",
+      "admin = \"127.0.0.1:9090\" or \"unix:/run/shunt.sock\"");
+}
+
 }  // namespace
 
 void warn_of_doubts(const Config& config, Diagnostics& diagnostics) {
@@ -128,6 +137,7 @@ void warn_of_doubts(const Config& config, Diagnostics& diagnostics) {
   warn_of_unused_pools(config, diagnostics);
   warn_of_quiesced_pools(config, diagnostics);
   warn_of_loops(config, diagnostics);
+  warn_of_open_admin(config.global, diagnostics);
 }
 
 }  // namespace shunt::config

@@ -16,7 +16,7 @@ constexpr Key kTop[] = {
 constexpr Key kGlobal[] = {
     {"workers"},           {"cpu_affinity"},    {"user"},       {"access_log"},
     {"access_log_format"}, {"access_log_idle"}, {"event_loop"}, {"max_connections"},
-    {"drain_timeout"},     {"admin", kPlanned},
+    {"drain_timeout"},     {"admin"},
 };
 constexpr Key kListener[] = {
     {"name"},

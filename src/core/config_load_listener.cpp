@@ -55,6 +55,16 @@ void load_cpu_affinity(Loading& loading, const toml::node& node, std::vector<uin
   }
 }
 
+void load_admin(Loading& loading, const Text& text, Global& global) {
+  const Result<SocketAddress> address = SocketAddress::parse(text.value);
+  if (!address) {
+    loading.diagnostics.error(text.place, address.error().text, hint_for_address(text.value));
+    return;
+  }
+  global.admin = *address;
+  global.admin_place = text.place;
+}
+
 void load_bind(Loading& loading, TableReader& reader, Listener& listener, ListenerPlaces& places) {
   const size_t errors = loading.diagnostics.error_count();
   for (Text& text : reader.strings("bind")) {
@@ -173,6 +183,7 @@ void load_global(Loading& loading, const toml::table& table) {
   reader.choice("event_loop", global.event_loop, kEventLoops);
   reader.integer("max_connections", global.max_connections, 0, UINT32_MAX);
   reader.duration("drain_timeout", global.drain_timeout, 0s, kTimeoutMax);
+  if (const auto admin = reader.text("admin")) load_admin(loading, *admin, global);
 }
 
 void load_listener(Loading& loading, const toml::table& table) {

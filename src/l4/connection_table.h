@@ -75,11 +75,12 @@ class ConnectionTable {
   // the end. `visit` may remove the connection it is given.
   template <class Visit>
   uint32_t visit(uint32_t cursor, uint32_t count, Visit visit) {
-    const uint32_t end = count < used_ - cursor ? cursor + count : used_;
-    for (; cursor < end; ++cursor) {
-      if (at(cursor).is(Connection::kInUse)) visit(at(cursor));
-    }
-    return cursor == used_ ? 0 : cursor;
+    return visit_cells(cursor, count, visit);
+  }
+  // Likewise, to look only: visit(const Connection&).
+  template <class Visit>
+  uint32_t look(uint32_t cursor, uint32_t count, Visit visit) const {
+    return visit_cells(cursor, count, [&](const Connection& connection) { visit(connection); });
   }
 
  private:
@@ -105,6 +106,14 @@ class ConnectionTable {
   static void on_timer(Timer& timer);
   Connection& at(uint32_t cell) const {
     return *std::launder(reinterpret_cast<Connection*>(cells_[cell].bytes));
+  }
+  template <class Visit>
+  uint32_t visit_cells(uint32_t cursor, uint32_t count, Visit visit) const {
+    const uint32_t end = count < used_ - cursor ? cursor + count : used_;
+    for (; cursor < end; ++cursor) {
+      if (at(cursor).is(Connection::kInUse)) visit(at(cursor));
+    }
+    return cursor == used_ ? 0 : cursor;
   }
   uint32_t cell_of(const Connection& connection) const;
   void insert(uint32_t hash, uint32_t reference);

@@ -69,6 +69,8 @@ class Director final : private Expiry {
   // Ends what is over: connections, fragments. To be called about every 100 ms, and when idle.
   void advance(Instant now);
 
+  // In the order in which they were added, without those that only have connections left.
+  const std::vector<std::unique_ptr<Service>>& services() const { return services_; }
   const ConnectionTable& connections() const { return table_; }
   const Counter& dropped(Drop reason) const { return drops_[static_cast<size_t>(reason)]; }
   const AnswerCounters& answers() const { return answers_.counters; }

@@ -70,6 +70,7 @@ class LockedServerSet final : public ServerSet {
 
   std::vector<const Server*> preview(const Flow& flow) const override;
   std::vector<Server*> servers() const override;
+  std::vector<ServerSample> samples() const override;
 
  private:
   Judged judge_slow(Server& server, Verdict verdict, Instant now) override;
@@ -88,8 +89,7 @@ class LockedServerSet final : public ServerSet {
   static void count_in(Server& server, Counted as);
 
   const uint64_t seed_;
-  // Held for tens of nanoseconds. A lock that spins and yields was measured to be no faster, alone
-  // or contended.
+  // Held for tens of nanoseconds. One that spins and yields was measured to be no faster.
   mutable std::mutex lock_;
 
   // Guarded by the lock.
@@ -97,8 +97,7 @@ class LockedServerSet final : public ServerSet {
   std::vector<std::string> flags_;   // Of the scheduler.
   std::unique_ptr<Scheduler> scheduler_;
   ServerList list_;
-  std::vector<std::unique_ptr<Server>>
-      owned_;  // The listed, and the removed that are still referred to.
+  std::vector<std::unique_ptr<Server>> owned_;  // The listed, and the removed still referred to.
   Circuits circuits_;
   Instant next_refresh_ = kNever;  // Circuits and slow starts change with time.
 };
@@ -372,6 +371,14 @@ std::vector<const Server*> LockedServerSet::preview(const Flow& flow) const {
 std::vector<Server*> LockedServerSet::servers() const {
   const std::lock_guard guard(lock_);
   return list_;
+}
+
+std::vector<ServerSample> LockedServerSet::samples() const {
+  const std::lock_guard guard(lock_);
+  std::vector<ServerSample> samples;
+  for (const Server* server : list_)
+    samples.push_back({server->spec, server->active, server->inactive, server->overload});
+  return samples;
 }
 
 }  // namespace

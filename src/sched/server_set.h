@@ -33,6 +33,14 @@ struct Reconciled {
   bool scheduler_changed = false;
 };
 
+// A listed server as an onlooker sees it.
+struct ServerSample {
+  ServerSpec spec;
+  uint32_t active = 0;
+  uint32_t inactive = 0;
+  bool overload = false;
+};
+
 // What became of a connection that wants one server.
 struct Claimed {
   Server* server = nullptr;  // Counted, as by schedule().
@@ -101,6 +109,8 @@ class ServerSet {
   virtual std::vector<const Server*> preview(const Flow& flow) const = 0;
   // The listed servers, front (newest) first. A copy; for reload, explain and statistics.
   virtual std::vector<Server*> servers() const = 0;
+  // The same as values, for threads that must not hold on to a server.
+  virtual std::vector<ServerSample> samples() const = 0;
 
  private:
   virtual Judged judge_slow(Server& server, Verdict verdict, Instant now) = 0;

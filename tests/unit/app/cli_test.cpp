@@ -44,6 +44,34 @@ BOOST_AUTO_TEST_CASE(check_schedule_and_demo) {
   BOOST_TEST(demo.requests == 10u);
 }
 
+BOOST_AUTO_TEST_CASE(ctl_takes_what_ipvsadm_takes) {
+  BOOST_TEST(parse_as<CtlCommand>({"ctl", "-Ln"}).numeric);
+  const auto connections = parse_as<CtlCommand>({"ctl", "-Lnc", "--admin", "unix:/x"});
+  BOOST_TEST((connections.numeric && connections.connections));
+  BOOST_TEST(connections.admin == "unix:/x");
+  BOOST_TEST((parse_as<CtlCommand>({"ctl", "-ln", "--stats"}).table == TableKind::kStats));
+  BOOST_TEST((parse_as<CtlCommand>({"ctl", "--list", "--rate"}).table == TableKind::kRate));
+  const auto one = parse_as<CtlCommand>({"ctl", "-L", "-n", "-u", "[::1]:53", "--nosort"});
+  BOOST_TEST(one.service.value().protocol == "udp");
+  BOOST_TEST(one.service->address.to_string() == "::1");
+  BOOST_TEST(one.service->port == 53);
+  BOOST_TEST(!one.sorted);
+  BOOST_TEST(parse_as<CtlCommand>({"ctl", "-Lnt", "10.0.0.1"}).service.value().port == 0);
+  for (const std::vector<const char*>& wrong :
+       {std::vector<const char*>{"ctl"},
+        {"ctl", "-n"},
+        {"ctl", "-Lnc", "-t", "10.0.0.1:80"},
+        {"ctl", "-Ln", "--stats", "--rate"},
+        {"ctl", "-Ln", "-t", "10.0.0.1:80", "-u", "10.0.0.1:53"},
+        {"ctl", "-Ln", "-t", "somewhere:80"},
+        {"ctl", "-Ln", "--pools", "--stats"}}) {
+    const auto parsed = parse(wrong);
+    BOOST_REQUIRE(!parsed.has_value());
+    BOOST_TEST((parsed.error().code == ExitCode::kUsage));
+    BOOST_TEST(parsed.error().err.find("Try `shunt ctl --help`.") != std::string::npos);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(explain_takes_requests_in_several_forms) {
   struct Case {
     const char* description;
@@ -124,10 +152,10 @@ BOOST_AUTO_TEST_CASE(help_and_version) {
   const auto help = parse({"--help"});
   BOOST_REQUIRE(!help.has_value());
   BOOST_TEST((help.error().code == ExitCode::kFine));
-  for (const char* word : {"run", "check", "explain", "schedule", "demo", "agent", "import",
+  for (const char* word : {"run", "check", "explain", "schedule", "demo", "ctl", "agent", "import",
                            "First steps", "Exit codes"})
     BOOST_TEST(help.error().out.contains(word), word);
-  for (const char* absent : {"  diff", "  ctl", "  top"})
+  for (const char* absent : {"  diff", "  top"})
     BOOST_TEST(!help.error().out.contains(absent), absent);
   for (const char* word : {"--version", "version"}) {
     const auto version = parse({word});

@@ -1,0 +1,60 @@
+// The HTTP of the admin endpoint: which requests it takes, and how answers are put on the wire. One
+// request a connection, answers of known length or in chunks. Pure.
+#pragma once
+
+#include <cstdint>
+#include <expected>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "proxy/message.h"
+
+namespace shunt::app {
+
+struct AdminRequest {
+  std::string path;
+  std::map<std::string, std::string, std::less<>> query;  // Decoded.
+};
+
+// A body that is made while it is sent.
+class AdminStream {
+ public:
+  virtual ~AdminStream() = default;
+  enum class Step : uint8_t {
+    kMore,  // Something was appended, or will be at the next call.
+    kIdle,  // Nothing at the moment.
+    kEnd,
+  };
+  // Appends what there is, about 64 KiB at most. The admin thread.
+  virtual Step produce(std::string& out) = 0;
+};
+
+struct AdminReply {
+  uint16_t status = 200;
+  std::string_view content_type = "application/json";
+  std::string body;
+  std::unique_ptr<AdminStream> stream;  // Instead of `body`.
+
+  // {"error": text}.
+  static AdminReply error(uint16_t status, std::string_view text);
+};
+
+// `loopback`: the endpoint listens on a loopback address, so a request in the name of another host
+// is a web page's that makes a browser ask us (DNS rebinding); it is refused.
+std::expected<AdminRequest, AdminReply> read_request(const proxy::RequestHead& head, bool loopback);
+
+// The head of the answer. `chunked`: the body follows in chunks, otherwise until the connection
+// ends or, without a stream, in its length.
+std::string head_of(const AdminReply& reply, bool chunked);
+// Frames `bytes`; nothing for none.
+void append_chunk(std::string& out, std::string_view bytes);
+inline constexpr std::string_view kLastChunk = "0\r\n\r\n";
+
+// "a b" as "a%20b": what may stand in a query's value.
+std::string encode_query(std::string_view text);
+// Nothing: a "%" that begins no escape.
+std::expected<std::string, AdminReply> decode_query(std::string_view text);
+
+}  // namespace shunt::app
