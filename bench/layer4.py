@@ -24,7 +24,7 @@ from layer4_farm import BULK_PORT, HTTP_PORT, Farm, idle_seconds, missing
 from processes import BenchError
 
 DEFAULT_BUILD = Path(__file__).resolve().parent.parent / "build" / "release"
-ROWS = ("udp", "connections", "bulk")
+ROWS = ("udp", "connections", "requests", "bulk")
 FLOWS = (1, 10_000, 1_000_000)
 OPENING_RATE = 100_000  # Packets/s, at which everyone opens connections without a loss.
 OPENING_TRIES = 5
@@ -131,16 +131,14 @@ class Bench:
                         values.setdefault(contestant.name, []).append(measure(running))
         return values
 
-    def connections(self) -> list[Figure]:
-        """A connection, a request and its answer, closed: how many a second of the director's core is good for."""
-
+    def http(self, what: str, *wrk_words: str) -> list[Figure]:
+        """Requests of wrk's: how many a second of the director's CPU is good for."""
         self.farm.receive_small()
 
         def measure(running: Running) -> tuple[float, float]:
             url = f"http://{running.contestant.target()}:{HTTP_PORT}/"
             before = self.spent(running)[0]
-            said = self.farm.client_run("wrk", "-t1", "-c64", f"-d{self.options.seconds}s", "-H", "Connection: close",
-                                        url)
+            said = self.farm.client_run("wrk", "-t1", "-c64", f"-d{self.options.seconds}s", *wrk_words, url)
             spent = self.spent(running)[0] - before
             if "Non-2xx" in said or re.search(r"Socket errors: connect [1-9]", said):
                 raise BenchError(f"{running.contestant.name}: wrk saw errors\n{said}")
@@ -150,8 +148,8 @@ class Bench:
         values = self.tcp(measure)
         split = [{name: [pair[i] for pair in taken] for name, taken in values.items()} for i in (0, 1)]
         return [
-            Figure("TCP connections per second of the director's CPU", "connections", split[0]),
-            Figure("TCP connections per second, with client and servers on one core", "connections", split[1]),
+            Figure(f"{what} per second of the director's CPU", "", split[0]),
+            Figure(f"{what} per second, with client and servers on one core", "", split[1]),
         ]
 
     def bulk(self) -> list[Figure]:
@@ -203,7 +201,10 @@ def run_rows(bench: Bench, rows: list[str], flow_counts: list[int]) -> list[Figu
         for flows in flow_counts:
             show(bench.udp(flows), (0, "floor", FLOOR_RATIO, True), (1, "floor", FLOOR_RATIO, True))
     if "connections" in rows:
-        show(bench.connections(), (0, "haproxy", HAPROXY_RATIO, False), (1, "ipvs", IPVS_RATIO, False, True))
+        taken = bench.http("TCP connections", "-H", "Connection: close")
+        show(taken, (0, "haproxy", HAPROXY_RATIO, False), (1, "ipvs", IPVS_RATIO, False, True))
+    if "requests" in rows:
+        show(bench.http("Requests on 64 kept connections"), (1, "ipvs", IPVS_RATIO, False, True))
     if "bulk" in rows:
         show(bench.bulk(), (0, "routing", ROUTING_RATIO, False))
     return figures
