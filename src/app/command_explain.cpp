@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "app/commands.h"
+#include "app/explain_doubts.h"
 #include "app/sample_outcome.h"
 #include "app/snapshot_build.h"
 #include "core/units.h"
@@ -17,8 +18,6 @@ namespace shunt::app {
 namespace {
 
 constexpr std::string_view kPoolTypes[] = {"document", "image", "cgi", "database", "cache"};
-constexpr std::string_view kKeyKinds[] = {"path",        "url",    "host",   "source",
-                                          "destination", "header", "cookie", "query"};
 
 // One line of the explanation: a heading in the first column, or none.
 void line(std::string& out, std::string_view heading, std::string_view text) {
@@ -133,8 +132,7 @@ void explain_key(std::string& out, const proxy::Pool& pool, const SampleRequest&
   }
   const config::LocalityKey key =
       request.is_connection() ? proxy::key_of_connection(pool) : pool.key;
-  std::string kind(kKeyKinds[static_cast<size_t>(key.kind)]);
-  if (!key.name.empty()) kind += ":" + key.name;
+  const std::string kind = rules::name_of(key);
   const std::string text = rules::locality_text(key, request.view());
   line(out, "key",
        text.empty() ? fmt::format("{}: the request has none", kind)
@@ -199,6 +197,11 @@ Outcome explain(const ExplainCommand& command) {
                                  : "404: no rule matches");
     return outcome;
   }
+  if (const auto objection =
+          explain_objection(config, *prepared.snapshot->rules, request, matched)) {
+    line(out, "answer", fmt::format("400, ambiguous_path: {}", *objection));
+    return outcome;
+  }
   Changes changes;
   ServerSets sets;
   const auto snapshot = sets.apply(std::move(prepared), changes);
@@ -218,6 +221,11 @@ Outcome explain(const ExplainCommand& command) {
                    kPoolTypes[static_cast<size_t>(pool.config->type)]));
   explain_key(out, pool, request);
   const sched::ServerSpec* server = explain_order(out, pool, request);
+  if (pool.config->sticky.mode != config::Sticky::Mode::kOff) {
+    const Affinity affinity = explain_affinity(pool, request);
+    line(out, "sticky", affinity.text);
+    if (affinity.server != nullptr) server = &affinity.server->spec;
+  }
   if (request.is_connection()) return outcome;
   if (rule.mirror != config::kNone)
     line(out, "mirror",

@@ -35,18 +35,11 @@ void Exchange::find_affinity(rules::RequestView& view) {
   }
   rules::any_cookie(view, [&](const rules::Field& cookie) {
     if (cookie.name != sticky.cookie) return false;
-    switch (sticky.mode) {
-      case Mode::kInsert:
-        sticky_server_ = pool_->tokens.server_of(cookie.value);
-        break;
-      case Mode::kPrefix:
-        if (has_mark(cookie.value))
-          sticky_server_ = pool_->tokens.server_of(cookie.value.substr(0, kMarkDigits));
-        break;
-      default:
-        sticky_key_ = sticky_key(cookie.value);
-        sticky_server_ = store.find(*sticky_key_, now, lifetime(sticky));
-        break;
+    if (sticky.mode == Mode::kLearn) {
+      sticky_key_ = sticky_key(cookie.value);
+      sticky_server_ = store.find(*sticky_key_, now, lifetime(sticky));
+    } else {
+      sticky_server_ = pool_->tokens.server_of_cookie(sticky.mode, cookie.value);
     }
     return sticky_server_ != 0;
   });

@@ -49,6 +49,12 @@ uint64_t StickyTokens::server_of(std::string_view token) const {
   return found;
 }
 
+uint64_t StickyTokens::server_of_cookie(config::Sticky::Mode mode, std::string_view value) const {
+  if (mode == config::Sticky::Mode::kInsert) return server_of(value);
+  const bool marked = mode == config::Sticky::Mode::kPrefix && has_mark(value);
+  return marked ? server_of(value.substr(0, kMarkDigits)) : 0;
+}
+
 std::string_view StickyTokens::token_of(uint64_t server) const {
   const auto found = std::ranges::find(entries_, server, &Entry::server);
   if (found == entries_.end()) return {};

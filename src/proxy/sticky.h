@@ -29,6 +29,8 @@ class StickyTokens {
   void add(const StickyToken& token, uint64_t server);
   // 0: none has this token. How long it takes says nothing about the tokens.
   uint64_t server_of(std::string_view token) const;
+  // The same of the value of a cookie, which holds a token as `mode` has it (kInsert, kPrefix).
+  uint64_t server_of_cookie(config::Sticky::Mode mode, std::string_view value) const;
   // "" if it has none.
   std::string_view token_of(uint64_t server) const;
 

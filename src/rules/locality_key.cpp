@@ -117,6 +117,15 @@ void append_key(const config::LocalityKey& key, const RequestView& request, Sink
 
 }  // namespace
 
+std::string name_of(const config::LocalityKey& key) {
+  // In the order of LocalityKey::Kind.
+  constexpr std::string_view kKinds[] = {"path",        "url",    "host",   "source",
+                                         "destination", "header", "cookie", "query"};
+  std::string name(kKinds[static_cast<size_t>(key.kind)]);
+  if (!key.name.empty()) name += ":" + key.name;
+  return name;
+}
+
 std::string locality_text(const config::LocalityKey& key, const RequestView& request) {
   if (key.kind == Kind::kSource) return request.source.to_string();
   if (key.kind == Kind::kDestination) return request.destination.to_string();

@@ -12,6 +12,9 @@
 
 namespace shunt::rules {
 
+// As the configuration writes it: "path", "header:x-user".
+std::string name_of(const config::LocalityKey& key);
+
 // The key's text for explain and the access log ("/img/a.png"); empty if the request has no such
 // part.
 std::string locality_text(const config::LocalityKey& key, const RequestView& request);

@@ -199,6 +199,79 @@ BOOST_AUTO_TEST_CASE(explain_outcomes) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(explain_knows_whose_a_path_could_be) {
+  const ScratchDirectory scratch;
+  const std::string farm =
+      "[[listener]]\nname = \"web\"\nbind = \"127.0.0.1:8080\"\n"
+      "[[listener]]\nname = \"strict\"\nbind = \"127.0.0.1:8081\"\nambiguous_path = \"reject\"\n"
+      "[[listener]]\nname = \"lax\"\nbind = \"127.0.0.1:8082\"\nambiguous_path = \"pass\"\n"
+      "[[rule]]\nname = \"blocked\"\nmatch = { path_prefix = \"/admin\" }\nrespond = { status = "
+      "403 }\n"
+      "[[rule]]\nname = \"rest\"\npool = \"p\"\n"
+      "[pool.p]\nserver = [ { address = \"10.0.0.1:80\" } ]\n";
+  const std::string file = scratch.write("farm.toml", farm);
+  const struct {
+    const char* url;
+    const char* listener;
+    const char* answer;
+  } cases[] = {
+      {"http://h/x/..;/admin/a", "web",
+       "answer 400, ambiguous_path: the rules disagree about what the path can be read as; read as "
+       "/admin/a, rule \"blocked\" would match\n"},
+      {"http://h/group%2Fproject", "web", "pool p"},
+      {"http://h/group%2Fproject", "strict",
+       "answer 400, ambiguous_path: the path can be read in more than one way\n"},
+      {"http://h/x/..;/admin/a", "lax", "pool p"},
+      {"http://h/a%00", "web", "answer 400, ambiguous_path: "},
+  };
+  for (const auto& test : cases) {
+    const Outcome outcome = explain({.file = file, .url = test.url, .listener = test.listener});
+    BOOST_TEST(squeezed(outcome.out).contains(test.answer), outcome.out);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(explain_knows_where_a_client_belongs) {
+  const ScratchDirectory scratch;
+  // As `printf 'p\0two' | openssl dgst -sha256 -hmac 0123456789abcdef` has it, the first half.
+  const std::string token = "c07d78795570b3fcbb1f8a0d07d45e9a";
+  const struct {
+    const char* sticky;
+    std::string cookie;
+    std::string shows;
+  } cases[] = {
+      {"cookie = \"S\", secret = \"0123456789abcdef\"", "",
+       "sticky by cookie S: the request has none, the answer will set it\n"},
+      {"cookie = \"S\", secret = \"0123456789abcdef\"", "S=" + token,
+       "sticky by cookie S: it leads to two\nrequest x-server: two\n"},
+      {"cookie = \"S\", secret = \"0123456789abcdef\"", "S=x; S=" + token,
+       "sticky by cookie S: it leads to two\n"},
+      {"cookie = \"S\", secret = \"0123456789abcdef\"", "S=10.0.0.1",
+       "sticky by cookie S: it leads to no server of this pool\nrequest x-server: one\n"},
+      {"cookie = \"S\", mode = \"prefix\", secret = \"0123456789abcdef\"", "S=" + token + "~abc",
+       "sticky by cookie S: it leads to two\n"},
+      {"cookie = \"S\"", "S=" + token, "sticky by cookie S: only the Shunt that made it can tell"},
+      {"cookie = \"S\", mode = \"learn\"", "S=a",
+       "sticky by cookie S: to the server that set this value"},
+      {"key = \"cookie:S\", ttl = \"10m\"", "S=ann",
+       "sticky by cookie:S = ann: to the server that it went to in the last 10m\n"},
+      {"key = \"cookie:S\"", "", "sticky by cookie:S: the request has none\n"},
+  };
+  for (const auto& test : cases) {
+    const std::string file = scratch.write(
+        "farm.toml",
+        std::string("[[listener]]\nbind = \"127.0.0.1:8080\"\n[[rule]]\npool = \"p\"\n"
+                    "request_headers = { set = { x-server = \"${server.name}\" } }\n"
+                    "[pool.p]\nscheduler = \"fo\"\n"
+                    "server = [ { name = \"one\", address = \"10.0.0.1:80\", weight = 2 }, "
+                    "{ name = \"two\", address = \"10.0.0.2:80\" } ]\nsticky = { ") +
+            test.sticky + " }\n");
+    ExplainCommand command{.file = file, .url = "http://h/"};
+    if (!test.cookie.empty()) command.headers = {{"Cookie", test.cookie}};
+    const Outcome outcome = explain(command);
+    BOOST_TEST(squeezed(outcome.out).contains(test.shows), test.sticky << "\n" << outcome.out);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(explain_refuses) {
   struct Case {
     ExplainCommand command;
