@@ -4,13 +4,17 @@
 #include <fmt/format.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
 #include <cstring>
+#include <fstream>
+#include <string>
 #include <utility>
 
 namespace shunt::io {
@@ -48,16 +52,69 @@ std::string unix_path(const SocketAddress& address) {
   return local->sun_path;
 }
 
+// How long a killed process may hold its sockets: the kernel takes an io_uring down, with the
+// sockets that it accepts from, only after the process.
+constexpr int kReleaseTries = 100;
+constexpr int kReleasePauseMs = 20;
+
+// Asks `free` until it says yes; false if it has not for as long as that.
+template <class Free>
+bool becomes_free(Free free) {
+  for (int i = 0; i < kReleaseTries; ++i) {
+    if (free()) return true;
+    ::poll(nullptr, 0, kReleasePauseMs);
+  }
+  return false;
+}
+
+// False also for one that has ended and whose parent has not heard of it yet.
+bool is_running(pid_t process) {
+  if (process <= 0) return true;  // Of another namespace: who knows.
+  if (::kill(process, 0) != 0 && errno == ESRCH) return false;
+  std::ifstream file(fmt::format("/proc/{}/stat", process));
+  std::string line;
+  std::getline(file, line);
+  const size_t name_end = line.rfind(") ");
+  return name_end == std::string::npos || line.compare(name_end, 3, ") Z") != 0;
+}
+
+enum class Listening : uint8_t { kNobody, kSomebody, kDeadProcess };
+
+// Who listens on the unix socket `address`.
+Listening who_listens(const SocketAddress& address) {
+  const Socket client(open_stream(address));
+  if (client.get() < 0) return Listening::kSomebody;
+  if (::connect(client.get(), address.data(), address.size()) != 0)
+    return errno == ECONNREFUSED ? Listening::kNobody : Listening::kSomebody;
+  ucred listener{};
+  socklen_t size = sizeof listener;
+  if (::getsockopt(client.get(), SOL_SOCKET, SO_PEERCRED, &listener, &size) != 0)
+    return Listening::kSomebody;
+  return is_running(listener.pid) ? Listening::kSomebody : Listening::kDeadProcess;
+}
+
+// As who_listens(), but waits for the socket of a dead process to go. If it does not, another
+// process has it from the dead one.
+bool nobody_listens(const SocketAddress& address) {
+  Listening found = Listening::kDeadProcess;
+  becomes_free([&] {
+    found = who_listens(address);
+    return found != Listening::kDeadProcess;
+  });
+  return found == Listening::kNobody;
+}
+
 // Removes the file of a unix socket whose process is gone: only a socket, and only if a connection
 // to it is refused.
 void remove_stale(const SocketAddress& address) {
   const std::string path = unix_path(address);
   struct stat status{};
-  if (path.empty() || ::lstat(path.c_str(), &status) != 0 || !S_ISSOCK(status.st_mode)) return;
-  const Socket client(open_stream(address));
-  if (client.get() < 0) return;
-  if (::connect(client.get(), address.data(), address.size()) == 0 || errno != ECONNREFUSED) return;
-  ::unlink(path.c_str());
+  if (path.empty()) {
+    nobody_listens(address);  // There is no file, but the name may still have to become free.
+    return;
+  }
+  if (::lstat(path.c_str(), &status) != 0 || !S_ISSOCK(status.st_mode)) return;
+  if (nobody_listens(address)) ::unlink(path.c_str());
 }
 
 void set_options(Fd fd, const SocketAddress& address, bool share_port) {
@@ -109,8 +166,13 @@ Result<void> check_unused(const SocketAddress& address) {
   if (probe.get() < 0) return std::unexpected(explain_listen_error("socket", address, errno));
   // Without SO_REUSEPORT the kernel refuses an address on which anybody listens.
   set_options(probe.get(), address, false);
-  if (::bind(probe.get(), address.data(), address.size()) != 0)
-    return std::unexpected(explain_listen_error("bind", address, errno));
+  // Nobody tells whose socket it is that is in the way, so a dead process's is waited for like any.
+  int error = 0;
+  becomes_free([&] {
+    error = ::bind(probe.get(), address.data(), address.size()) == 0 ? 0 : errno;
+    return error != EADDRINUSE;
+  });
+  if (error != 0) return std::unexpected(explain_listen_error("bind", address, error));
   return {};
 }
 
