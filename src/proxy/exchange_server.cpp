@@ -43,13 +43,18 @@ void Exchange::wait_for_server() {
   context_.metrics.queued.add();
   set_deadline(queue.timeout, Reason::kQueueTimeout);
   const bool whole_input = session_.input().size() == head_offset_ + head_size_ + request_length_;
-  if (replayable_ && whole_input && upgrade_.empty()) session_.watch_client();
+  if (replayable_ && whole_input && upgrade_.empty() && !tcp_) {
+    session_.watch_client();
+  } else {
+    session_.watch_end();
+  }
   local_->pump();
 }
 
 void Exchange::leave_queue() {
   if (phase_ != Phase::kWaiting) return;
   if (linked()) local_->dequeue(*this);
+  session_.unwatch_end();
   if (assigned_ == kNever) assigned_ = context_.io.now();  // The log tells how long it waited.
   context_.metrics.queued_now.subtract();
 }

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <utility>
 
 namespace shunt::proxy {
 namespace {
@@ -99,6 +100,17 @@ void Session::watch_client() {
   stream_.recv(context_.io, receive_);
 }
 
+void Session::watch_end() {
+  SHUNT_ASSERT(phase_ == Phase::kExchange);
+  if (receive_.submitted || ready_.submitted) return;
+  watching_end_ = true;
+  stream_.poll(context_.io, ready_, 0);
+}
+
+void Session::unwatch_end() {
+  if (std::exchange(watching_end_, false) && ready_.submitted) context_.io.cancel(ready_);
+}
+
 void Session::on_receive(int32_t result) {
   if (result > 0 && phase_ != Phase::kReading && phase_ != Phase::kExchange)
     context_.io.release(receive_.buffer);
@@ -134,7 +146,8 @@ void Session::on_ready(int32_t result) {
   if (phase_ == Phase::kLingering) return discard();
   if (phase_ == Phase::kHandshake) return on_handshake(result);
   if (phase_ == Phase::kExchange) {
-    // Armed by an end of the client's direction, or for the rest of a head that was refused.
+    // Armed by an end of the client's direction, by watch_end(), or for the rest of a head that was
+    // refused.
     if (result > 0 && (result & (POLLERR | POLLHUP)) != 0)
       exchange_->on_client_gone(Reason::kClientReset);
     return;

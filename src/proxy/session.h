@@ -90,6 +90,10 @@ class Session : public ListNode<>, public ListNode<AwaitsRequest> {
   // The request has been read to its end, all that has arrived is used up: watches the client while
   // the answer is awaited.
   void watch_client();
+  // The same where bytes of the client may still be to come, or are here unused: only a reset, or
+  // an end of both directions, is heard. Until unwatch_end().
+  void watch_end();
+  void unwatch_end();
   // The exchange is over and has no operation left; it is freed by this call. `used`: bytes of
   // input() it took.
   void on_exchange_end(Exchange& exchange, size_t used, Afterwards afterwards);
@@ -147,6 +151,7 @@ class Session : public ListNode<>, public ListNode<AwaitsRequest> {
       false;  // Inside process_input(): ends are left to it, so that pipelining does not recurse.
   bool head_begun_ = false;    // Some of the next head is here: its deadline runs.
   bool client_ended_ = false;  // The client has closed its direction.
+  bool watching_end_ = false;  // ready_ is watch_end()'s.
   bool reset_ = false;
   uint32_t requests_ = 0;
   Instant awaiting_since_ = kNever;  // For a request, or the rest of one.
