@@ -191,15 +191,15 @@ Outcome explain(const ExplainCommand& command) {
   out += '\n';
   const uint32_t matched = explain_rules(out, prepared, request.view());
   out += '\n';
+  if (const auto objection =
+          explain_objection(config, *prepared.snapshot->rules, request, matched)) {
+    line(out, "answer", fmt::format("400, ambiguous_path: {}", *objection));
+    return outcome;
+  }
   if (matched == rules::kNoRule) {
     line(out, "answer",
          request.is_connection() ? "none: no rule matches, the connection is reset"
                                  : "404: no rule matches");
-    return outcome;
-  }
-  if (const auto objection =
-          explain_objection(config, *prepared.snapshot->rules, request, matched)) {
-    line(out, "answer", fmt::format("400, ambiguous_path: {}", *objection));
     return outcome;
   }
   Changes changes;

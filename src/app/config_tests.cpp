@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "app/explain_doubts.h"
 #include "app/sample_outcome.h"
 #include "app/sample_request.h"
 
@@ -24,7 +25,12 @@ struct Outcome {
 
 Outcome outcome_of(const proxy::Snapshot& snapshot, uint32_t index, const SampleRequest& request) {
   constexpr uint32_t kNoRuleStatus = 404;
+  constexpr uint32_t kAmbiguousStatus = 400;
   Outcome outcome;
+  if (explain_objection(snapshot.config, *snapshot.rules, request, index)) {
+    outcome.messages.status = kAmbiguousStatus;
+    return outcome;
+  }
   if (index == rules::kNoRule && request.is_connection()) return outcome;
   if (index == rules::kNoRule) {
     outcome.messages.status = kNoRuleStatus;

@@ -59,6 +59,9 @@ expect = { status = 403 }
 request = "GET http://h/nothing"
 expect = { status = 404 }
 [[test]]
+request = "GET http://h/x/..;/old"
+expect = { status = 400 }
+[[test]]
 request = "GET http://h:8081/"
 expect = { pool = "pages" }
 )";
@@ -80,7 +83,7 @@ BOOST_AUTO_TEST_CASE(check_runs_the_tests_of_a_good_file) {
   const Outcome outcome = check({.file = file});
   BOOST_TEST((outcome.code == ExitCode::kFine), outcome.err);
   BOOST_TEST(outcome.out ==
-             file + " is fine: 2 listeners, 4 rules, 2 pools, 3 servers, 5 tests passed\n");
+             file + " is fine: 2 listeners, 4 rules, 2 pools, 3 servers, 6 tests passed\n");
   BOOST_TEST(outcome.err.empty());
 }
 
