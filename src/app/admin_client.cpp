@@ -102,7 +102,8 @@ Result<proxy::ResponseHead> read_head(Connection& connection, std::string& bytes
   return head;  // Its views are gone, and not looked at.
 }
 
-Result<void> read_chunks(Connection& connection, std::string bytes, const TakeBytes& take) {
+Result<void> read_chunks(Connection& connection, std::string bytes, const TakeBytes& take,
+                         std::string& trailer) {
   proxy::ChunkedDecoder decoder;
   for (;;) {
     std::string_view rest = bytes;
@@ -113,7 +114,10 @@ Result<void> read_chunks(Connection& connection, std::string bytes, const TakeBy
         if (!take({static_cast<const char*>(pieces[i].iov_base), pieces[i].iov_len})) return {};
       }
       rest.remove_prefix(step.consumed);
-      if (step.status == proxy::ChunkedDecoder::Status::kDone) return {};
+      if (step.status == proxy::ChunkedDecoder::Status::kDone) {
+        trailer = decoder.trailers();
+        return {};
+      }
       if (step.status == proxy::ChunkedDecoder::Status::kReject) return connection.foreign();
     }
     bytes.clear();
@@ -137,9 +141,9 @@ Result<void> read_length(Connection& connection, std::string bytes, uint64_t len
 }
 
 Result<void> read_body(Connection& connection, const proxy::ResponseHead& head, std::string bytes,
-                       const TakeBytes& take) {
+                       const TakeBytes& take, std::string& trailer) {
   if (head.framing == proxy::Framing::kChunked)
-    return read_chunks(connection, std::move(bytes), take);
+    return read_chunks(connection, std::move(bytes), take, trailer);
   return read_length(connection, std::move(bytes), head.content_length, take);
 }
 
@@ -161,18 +165,21 @@ std::string error_text(std::string_view body) {
 }  // namespace
 
 Result<void> ask_admin(const SocketAddress& address, const std::string& target,
-                       const TakeBytes& take) {
+                       const TakeBytes& take, std::string* trailer) {
   Connection connection(address);
   SHUNT_TRY(connection.ask(target));
   std::string bytes;
   const auto head = read_head(connection, bytes);
   if (!head) return std::unexpected(head.error());
-  if (head->status == kOk) return read_body(connection, *head, std::move(bytes), take);
+  std::string unused;
+  std::string& fields = trailer == nullptr ? unused : *trailer;
+  if (head->status == kOk) return read_body(connection, *head, std::move(bytes), take, fields);
   std::string body;
-  SHUNT_TRY(read_body(connection, *head, std::move(bytes), [&](std::string_view piece) {
+  const auto add = [&](std::string_view piece) {
     body += piece;
     return body.size() < kPiece;
-  }));
+  };
+  SHUNT_TRY(read_body(connection, *head, std::move(bytes), add, fields));
   return fail(error_text(body));
 }
 

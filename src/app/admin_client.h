@@ -16,8 +16,9 @@ using TakeBytes = std::function<bool(std::string_view bytes)>;
 // Asks for `target` ("/v1/services?x=y") and hands over the body as it comes. The errors say whom
 // was asked and what to do: `sys` is EACCES where a right is missing; a status other than 200 is an
 // error with the text that Shunt gave.
+// `trailer`, if not null, gets the fields behind a body in chunks.
 Result<void> ask_admin(const SocketAddress& address, const std::string& target,
-                       const TakeBytes& take);
+                       const TakeBytes& take, std::string* trailer = nullptr);
 // The whole body, of some MiB at most.
 Result<std::string> ask_admin(const SocketAddress& address, const std::string& target);
 

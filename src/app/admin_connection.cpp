@@ -90,8 +90,8 @@ void Admin::Connection::produce() {
     out_ = std::move(made);
   }
   if (step != AdminStream::Step::kEnd) return;
+  if (chunked_) out_ += last_chunk(stream_->trailer());
   stream_.reset();
-  if (chunked_) out_ += kLastChunk;
 }
 
 // One buffer at most, so that the others get their turn. False: all is sent, or the client is gone.

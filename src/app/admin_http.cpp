@@ -121,6 +121,10 @@ std::string head_of(const AdminReply& reply, bool chunked) {
   return head + "\r\n";
 }
 
+std::string last_chunk(std::string_view trailer) {
+  return fmt::format("0\r\n{}\r\n", trailer);
+}
+
 void append_chunk(std::string& out, std::string_view bytes) {
   if (bytes.empty()) return;
   fmt::format_to(std::back_inserter(out), "{:x}\r\n", bytes.size());

@@ -27,8 +27,10 @@ class AdminStream {
     kIdle,  // Nothing at the moment.
     kEnd,
   };
-  // Appends what there is, about 64 KiB at most. The admin thread.
+  // Appends what there is, some MiB at most. The admin thread.
   virtual Step produce(std::string& out) = 0;
+  // Fields that follow the last chunk, each with its line end.
+  virtual std::string trailer() const { return {}; }
 };
 
 struct AdminReply {
@@ -50,7 +52,7 @@ std::expected<AdminRequest, AdminReply> read_request(const proxy::RequestHead& h
 std::string head_of(const AdminReply& reply, bool chunked);
 // Frames `bytes`; nothing for none.
 void append_chunk(std::string& out, std::string_view bytes);
-inline constexpr std::string_view kLastChunk = "0\r\n\r\n";
+std::string last_chunk(std::string_view trailer);
 
 // "a b" as "a%20b": what may stand in a query's value.
 std::string encode_query(std::string_view text);

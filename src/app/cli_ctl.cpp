@@ -13,8 +13,18 @@ constexpr const char* kFooter =
 --config has as [global] admin, or 127.0.0.1:9090. Examples:
   shunt ctl -Ln --rate                       what passes through each service and server per second
   shunt ctl -Lnc                             the connections, their states and when they expire
+  shunt ctl trace --client 192.0.2.7         where its packets go, and why
 
 docs/ctl.md explains the tables, and the HTTP behind them.)";
+
+constexpr const char* kTraceFooter =
+    R"(Example:
+  shunt ctl trace --service web --client 192.0.2.7 --seconds 10)";
+
+constexpr const char* kPcapFooter =
+    R"(Each packet is there twice: as it came, and as it left. Examples:
+  shunt ctl pcap --service web --seconds 10 -w web.pcap
+  shunt ctl pcap --client 192.0.2.7 -w - | tcpdump -n -r -)";
 
 // "10.0.0.1:80", "[::1]:80", or without a port for one that takes all.
 std::expected<CtlService, std::string> parse_service(std::string_view protocol,
@@ -30,6 +40,44 @@ std::expected<CtlService, std::string> parse_service(std::string_view protocol,
     return std::unexpected(fmt::format("\"{}\" is not \"ADDRESS:PORT\" of a service", text));
   service.address = *address;
   return service;
+}
+
+void declare_watch(CLI::App& command, CtlWatch& watch) {
+  constexpr uint32_t kSecondsMost = 86'400;
+  command.add_option("--service", watch.service, "A service by its name (default: all)")
+      ->type_name("NAME");
+  command.add_option("--client", watch.client, "A client, or one flow of it (default: all)")
+      ->type_name("ADDRESS[:PORT]");
+  command.add_option("--seconds", watch.seconds, "How long (default: until Ctrl-C)")
+      ->check(CLI::Range(1u, kSecondsMost))
+      ->type_name("N");
+  command.add_option("--packets", watch.packets, "How many packets from clients and servers")
+      ->check(CLI::PositiveNumber)
+      ->type_name("N");
+}
+
+void declare_trace(CLI::App& ctl, CtlOptions& options) {
+  CLI::App* command =
+      ctl.add_subcommand("trace", "Follow packets: what came, what was decided and why, what left");
+  declare_watch(*command, options.trace);
+  command->add_flag("--json", options.command.json, "A line of JSON for each packet");
+  command->footer(kTraceFooter);
+  command->fallthrough();
+}
+
+void declare_pcap(CLI::App& ctl, CtlOptions& options) {
+  constexpr uint32_t kSnapMost = 65'549;
+  CLI::App* command =
+      ctl.add_subcommand("pcap", "Capture packets as they came and as they left, for tcpdump");
+  declare_watch(*command, options.pcap);
+  command->add_option("-w,--write", options.pcap.file, "File; -: standard output")
+      ->required()
+      ->type_name("FILE");
+  command->add_option("--snaplen", options.pcap.snaplen, "Bytes of each frame (default: all)")
+      ->check(CLI::Range(1u, kSnapMost))
+      ->type_name("N");
+  command->footer(kPcapFooter);
+  command->fallthrough();
 }
 
 }  // namespace
@@ -57,13 +105,24 @@ void declare_ctl(CLI::App& app, CtlOptions& options) {
   command->add_flag("--nosort", options.no_sort, "With -L: in the order of the configuration");
   command->add_flag("--pools", ctl.pools, "With -L: layer 7's pools and servers too");
   command->add_flag("--json", ctl.json, "JSON, as Shunt sends it");
+  declare_trace(*command, options);
+  declare_pcap(*command, options);
   command->footer(kFooter);
 }
 
 std::expected<CtlCommand, std::string> ctl_command(const CLI::App& app, const CtlOptions& options) {
   const CLI::App& given = *app.get_subcommand("ctl");
   CtlCommand command = options.command;
-  if (!options.list) return std::unexpected("`shunt ctl` needs to know what: -L (and --help)");
+  const bool trace = given.got_subcommand("trace");
+  const bool pcap = given.got_subcommand("pcap");
+  if (trace || pcap) {
+    if (options.list) return std::unexpected("-L, trace or pcap: one at a time");
+    command.watch = trace ? options.trace : options.pcap;
+    command.watch->pcap = pcap;
+    return command;
+  }
+  if (!options.list)
+    return std::unexpected("`shunt ctl` needs to know what: -L, trace or pcap (and --help)");
   const int tables = static_cast<int>(options.stats) + static_cast<int>(options.rate) +
                      static_cast<int>(options.thresholds) + static_cast<int>(options.persistent);
   if (tables > 1)

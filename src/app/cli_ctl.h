@@ -1,14 +1,11 @@
 // The words of `shunt ctl`, which are ipvsadm's where ipvsadm has them. Part of cli.cpp; pure.
 #pragma once
 
+#include <CLI/App.hpp>
 #include <expected>
 #include <string>
 
 #include "app/commands.h"
-
-namespace CLI {
-class App;
-}
 
 namespace shunt::app {
 
@@ -24,6 +21,8 @@ struct CtlOptions {
   bool no_sort = false;
   std::string tcp_service;
   std::string udp_service;
+  CtlWatch trace;
+  CtlWatch pcap;
 };
 
 void declare_ctl(CLI::App& app, CtlOptions& options);

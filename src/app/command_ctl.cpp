@@ -11,6 +11,7 @@
 #include "app/admin_json.h"
 #include "app/commands.h"
 #include "app/ctl_address.h"
+#include "app/ctl_watch.h"
 #include "app/ipvsadm_tables.h"
 #include "app/system_names.h"
 
@@ -93,7 +94,8 @@ ExitCode run_ctl(const CtlCommand& command) {
     fmt::print(stderr, "shunt: {}\n", address.error().text);
     return ExitCode::kWrongInput;
   }
-  const Result<void> done = command.json          ? print_json(command, *address)
+  const Result<void> done = command.watch         ? watch_packets(command, *address)
+                            : command.json        ? print_json(command, *address)
                             : command.connections ? list_connections(command, *address)
                                                   : list(command, *address);
   if (done) return ExitCode::kFine;

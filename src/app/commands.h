@@ -82,10 +82,22 @@ struct CtlService {
   uint16_t port = 0;  // 0: all.
 };
 
+// Packets of layer 4 that are followed. What is empty or 0 is not said.
+struct CtlWatch {
+  bool pcap = false;  // To a file; otherwise as lines.
+  std::string service;
+  std::string client;  // "ADDRESS" or "ADDRESS:PORT".
+  uint32_t seconds = 0;
+  uint64_t packets = 0;
+  uint32_t snaplen = 0;
+  std::string file;  // "-": standard output.
+};
+
 // What a running Shunt is asked.
 struct CtlCommand {
-  std::string admin;   // Where; empty: see admin_address().
-  std::string config;  // The file that says where.
+  std::optional<CtlWatch> watch;  // Instead of all that lists.
+  std::string admin;              // Where; empty: see admin_address().
+  std::string config;             // The file that says where.
   bool connections = false;
   bool numeric = false;
   bool exact = false;

@@ -47,7 +47,7 @@ bool is_icmp_error(const Packet& packet, const Headers& headers) {
 Answers::Answers(Links& links, Output& output, const AnswerLimits& limits, uint64_t seed,
                  Instant start)
     : links_(links),
-      output_(output),
+      output_(&output),
       seed_(seed),
       bytes_(std::make_unique_for_overwrite<uint8_t[]>(kHeadroom + kAnswerMax)),
       errors_(limits.errors, limits.burst, start),
@@ -182,7 +182,7 @@ void Answers::send(bool v6, uint8_t protocol, uint32_t size, const Hop& hop) {
   store_raw16(field, 0);
   const uint64_t pseudo = protocol == kIcmp ? 0 : pseudo_sum(ip, headers, size);
   store_raw16(field, finish(add_bytes({ip + header, size}, pseudo)));
-  output_.transmit(
+  output_->transmit(
       {.data = ip, .size = header + size, .headroom = kHeadroom, .interface = hop.interface}, hop);
 }
 

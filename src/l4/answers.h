@@ -39,6 +39,8 @@ struct AnswerCounters {
 class Answers {
  public:
   Answers(Links& links, Output& output, const AnswerLimits& limits, uint64_t seed, Instant start);
+  // Answers go there from now on.
+  void lead_to(Output& output) { output_ = &output; }
 
   // Tells the sender of `packet` (not yet rewritten) what became of it. `mtu`: of kTooBig.
   // `virtual_address`: speak as the packet's destination; otherwise as the director. Nothing is
@@ -69,7 +71,7 @@ class Answers {
   void send(bool v6, uint8_t protocol, uint32_t size, const Hop& hop);
 
   Links& links_;
-  Output& output_;
+  Output* output_;
   const uint64_t seed_;
   std::unique_ptr<uint8_t[]> bytes_;
   RateLimit errors_;

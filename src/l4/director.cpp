@@ -40,6 +40,7 @@ bool settle_offload(Packet& packet, const Headers& headers) {
 Director::Director(const DirectorSpec& spec, Links& links, Output& output, Instant start)
     : spec_(spec),
       links_(links),
+      output_(output),
       answers_(links, output, spec.answers, spec.seed, start),
       transmitter_(links, output, answers_),
       table_(spec.connections, spec.seed, start, *this),
@@ -105,6 +106,10 @@ void Director::anticipate(std::span<const Packet> batch) const {
 }
 
 Outcome Director::forward(Packet& packet, Instant now) {
+  return watch_ == nullptr ? handle(packet, now) : forward_watched(packet, now);
+}
+
+Outcome Director::handle(Packet& packet, Instant now) {
   Headers headers;
   const Drop drop = parse({packet.data, packet.size}, headers);
   if (drop != Drop::kNone) return dropped_for(drop);

@@ -26,6 +26,8 @@
 
 namespace shunt::l4 {
 
+class Watch;
+
 struct DirectorSpec {
   uint32_t connections = 1'000'000;  // At most, templates included.
   uint64_t seed = 1;                 // Of hashes; different on each start.
@@ -66,6 +68,10 @@ class Director final : private Expiry {
   void anticipate(std::span<const Packet> batch) const;
   // The bytes of `packet` may be rewritten, `packet.headroom` bytes before them too.
   Outcome forward(Packet& packet, Instant now);
+  // From now on this one is told of the packets that it asks for; null: nobody is, which costs a
+  // branch a packet. There is one at a time; it must live until then.
+  void watch(Watch* watch);
+  bool is_watched() const { return watch_ != nullptr; }
   // Ends what is over: connections, fragments. To be called about every 100 ms, and when idle.
   void advance(Instant now);
 
@@ -86,6 +92,7 @@ class Director final : private Expiry {
 
   void on_expired(Connection& connection, Instant now) override;
 
+  Outcome handle(Packet& packet, Instant now);
   Outcome decide(Packet& packet, Headers& headers, Instant now);
   Outcome forward_fragment(Packet& packet, Headers& headers, Instant now);
   Outcome follow_first(Packet& packet, Headers& headers, const FragmentDecision& decision,
@@ -116,6 +123,12 @@ class Director final : private Expiry {
   void relay_inside(const Packet& packet, const Headers& headers, uint32_t offset,
                     const RealServer& server, Instant now);
 
+  // Packets that somebody follows (director_watch.cpp).
+  struct Relation;
+  Relation relation_of(const Packet& packet, const Headers& headers) const;
+  bool concerns_watch(const Headers& headers, const Relation& relation) const;
+  Outcome forward_watched(Packet& packet, Instant now);
+
   // Connections' lives.
   void follow_state(Connection& connection, const Headers& headers, Seen seen, Instant now);
   void count_as(Connection& connection, bool active);
@@ -132,7 +145,9 @@ class Director final : private Expiry {
   // Constant after construction.
   const DirectorSpec spec_;
   Links& links_;
+  Output& output_;
 
+  Watch* watch_ = nullptr;
   Answers answers_;
   Transmitter transmitter_;
   ConnectionTable table_;

@@ -28,7 +28,7 @@ uint32_t path_mtu(const RealServer& server, const Hop& hop, Instant now) {
 
 Transmitter::Transmitter(Links& links, Output& output, Answers& answers)
     : links_(links),
-      output_(output),
+      output_(&output),
       answers_(answers),
       segment_(std::make_unique_for_overwrite<uint8_t[]>(kPieceMax)),
       fragment_(std::make_unique_for_overwrite<uint8_t[]>(kPieceMax)) {}
@@ -54,7 +54,7 @@ Drop Transmitter::admit(const Packet& packet, const Headers& headers, uint32_t m
 Drop Transmitter::to_server(Packet& packet, Headers& headers, RealServer& server, uint16_t port,
                             bool error, Instant now) {
   if (server.method == Method::kLocal) {
-    output_.deliver(packet);
+    output_->deliver(packet);
     return Drop::kNone;
   }
   const IpAddress& address = server.spec.address;
@@ -139,12 +139,12 @@ Drop Transmitter::tunnel(Packet& packet, const Headers& headers, RealServer& ser
 
 void Transmitter::send(Packet& packet, bool v6, const Hop& hop, uint32_t mtu) {
   if (packet.size <= mtu || v6 || packet.offload.segment_size != 0) {
-    output_.transmit(packet, hop);
+    output_->transmit(packet, hop);
     return;
   }
   complete_checksum(packet);
   Fragments fragments(packet, mtu, fragment_.get());
-  for (Packet piece; fragments.next(piece);) output_.transmit(piece, hop);
+  for (Packet piece; fragments.next(piece);) output_->transmit(piece, hop);
 }
 
 }  // namespace shunt::l4

@@ -15,6 +15,8 @@ namespace shunt::l4 {
 class Transmitter {
  public:
   Transmitter(Links& links, Output& output, Answers& answers);
+  // Packets go there from now on.
+  void lead_to(Output& output) { output_ = &output; }
 
   // A client's packet to its server at `port`, by the server's method. With `error` it is an ICMP
   // error, and what it quotes is translated too. kNone: it has left; otherwise its sender has been
@@ -37,7 +39,7 @@ class Transmitter {
   void send(Packet& packet, bool v6, const Hop& hop, uint32_t mtu);
 
   Links& links_;
-  Output& output_;
+  Output* output_;
   Answers& answers_;
   std::unique_ptr<uint8_t[]> segment_;   // For pieces of a large packet…
   std::unique_ptr<uint8_t[]> fragment_;  // …and of those.

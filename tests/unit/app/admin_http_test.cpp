@@ -57,8 +57,8 @@ BOOST_AUTO_TEST_CASE(chunks) {
   std::string out;
   append_chunk(out, "0123456789abcdef");
   append_chunk(out, "");
-  out += kLastChunk;
-  BOOST_TEST(out == "10\r\n0123456789abcdef\r\n0\r\n\r\n");
+  out += last_chunk("A: b\r\n");
+  BOOST_TEST(out == "10\r\n0123456789abcdef\r\n0\r\nA: b\r\n\r\n");
 }
 
 BOOST_AUTO_TEST_SUITE_END()

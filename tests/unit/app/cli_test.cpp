@@ -72,6 +72,32 @@ BOOST_AUTO_TEST_CASE(ctl_takes_what_ipvsadm_takes) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(ctl_follows_packets) {
+  const auto trace = parse_as<CtlCommand>(
+      {"ctl", "trace", "--client", "[::1]:80", "--packets", "4", "--admin", "unix:/x", "--json"});
+  BOOST_REQUIRE(trace.watch.has_value());
+  BOOST_TEST(!trace.watch->pcap);
+  BOOST_TEST(trace.watch->client == "[::1]:80");
+  BOOST_TEST(trace.watch->packets == 4u);
+  BOOST_TEST(trace.admin == "unix:/x");
+  BOOST_TEST(trace.json);
+  const auto pcap = parse_as<CtlCommand>({"ctl", "--admin", "unix:/x", "pcap", "--service", "web",
+                                          "-w", "-", "--seconds", "3", "--snaplen", "96"});
+  BOOST_TEST(pcap.watch.value().pcap);
+  BOOST_TEST(pcap.watch->service == "web");
+  BOOST_TEST(pcap.watch->file == "-");
+  BOOST_TEST(pcap.watch->seconds == 3u);
+  BOOST_TEST(pcap.watch->snaplen == 96u);
+  for (const std::vector<const char*>& wrong : {std::vector<const char*>{"ctl", "pcap"},
+                                                {"ctl", "-L", "trace"},
+                                                {"ctl", "trace", "--seconds", "0"},
+                                                {"ctl", "pcap", "-w", "x", "--snaplen", "70000"}}) {
+    const auto parsed = parse(wrong);
+    BOOST_REQUIRE(!parsed.has_value());
+    BOOST_TEST((parsed.error().code == ExitCode::kUsage));
+  }
+}
+
 BOOST_AUTO_TEST_CASE(explain_takes_requests_in_several_forms) {
   struct Case {
     const char* description;

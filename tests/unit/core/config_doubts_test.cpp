@@ -62,6 +62,14 @@ BOOST_AUTO_TEST_CASE(doubts_and_what_raises_them) {
            pages,
        "4: \"GTE\" is no method that is registered (did you mean \"GET\"?)\n"
        "4: \"FROB\" is no method that is registered ()\n"},
+      {"an admin endpoint that others may reach",
+       "[global]\nadmin = '10.0.0.9:9090'\n" + listener + pages,
+       "2: the admin endpoint asks nobody for a password: whoever reaches this address sees "
+       "clients' addresses and, with `shunt ctl pcap`, what they send (admin = "
+       "\"127.0.0.1:9090\" or \"unix:/run/shunt.sock\")\n"},
+      {"admin endpoints that only this machine reaches",
+       "[global]\nadmin = '[::1]:9090'\n" + listener + pages, ""},
+      {"or only who may open a file", "[global]\nadmin = 'unix:/run/x'\n" + listener + pages, ""},
   };
   for (const auto& test : table) {
     BOOST_TEST_CONTEXT(test.description) {
