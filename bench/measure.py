@@ -1,6 +1,7 @@
 """One measurement: a checked request, then wrk, and the proxy's CPU meanwhile; or idle memory."""
 
 import json
+import re
 import resource
 import selectors
 import socket
@@ -11,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from processes import BenchError, Server, core_seconds, pinned
-from rows import IDLE_CONNECTIONS, Row
+from rows import IDLE_CONNECTIONS, SPREAD_CONNECTIONS, Row
 
+WEBSOCKET_KEY = "dGhlIHNhbXBsZSBub25jZQ=="  # Of RFC 6455; our origin knows its answer by heart.
 LOAD_SCRIPT = Path(__file__).with_name("load.lua")
 ALPHABET = bytes(range(ord("a"), ord("z") + 1))
 
@@ -92,12 +94,43 @@ def check_answer(row: Row, proxy: Server, target: str) -> Answer:
     return answer
 
 
-def run_wrk(row: Row, port: int, target: str, seconds: int, core: int) -> dict:
-    """Loads for that many seconds; wrk's figures as load.lua prints them."""
+def check_echo(row: Row, proxy: Server) -> Answer:
+    """One message by hand, behind the upgrade: it must come back byte for byte."""
+    payload = (ALPHABET * (row.message_bytes // len(ALPHABET) + 1))[: row.message_bytes]
+    size = bytes([len(payload)]) if len(payload) < 126 else b"\x7e" + len(payload).to_bytes(2, "big")
+    request = (f"GET / HTTP/1.1\r\nHost: 127.0.0.1:{proxy.port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+               f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {WEBSOCKET_KEY}\r\n\r\n")
+    with connect_to(row, proxy.port) as client:
+        client.settimeout(10)
+        client.sendall(request.encode())
+        received = bytearray()
+        while b"\r\n\r\n" not in received:
+            received += receive_some(client)
+        head, _, received = bytes(received).partition(b"\r\n\r\n")
+        if not head.startswith(b"HTTP/1.1 101 "):
+            raise BenchError(f"{proxy.name}, row {row.key}: no upgrade: {head!r}")
+        # Masked with zeros: the payload as it is.
+        client.sendall(b"\x82" + bytes([size[0] | 0x80]) + size[1:] + bytes(4) + payload)
+        expected = b"\x82" + size + payload
+        while len(received) < len(expected):
+            received += receive_some(client)
+    if received != expected:
+        raise BenchError(f"{proxy.name}, row {row.key}: not the message that was sent")
+    return Answer(1 + len(size), payload)
+
+
+def load_command(row: Row, port: int, target: str, seconds: int, programs: Path) -> list[str]:
+    if row.message_bytes:
+        return [str(programs / "websocket_load"), *map(str, (port, row.connections, seconds, row.message_bytes))]
     scheme = "https" if row.tls else "http"
     command = ["wrk", "-t1", f"-c{row.connections}", f"-d{seconds}s", "--timeout", "10s"]
     command += ["-s", str(LOAD_SCRIPT), f"{scheme}://127.0.0.1:{port}{target}", "--"]
-    command += [row.method, str(row.upload_bytes), "close" if row.close else "keep-alive"]
+    return [*command, row.method, str(row.upload_bytes), "close" if row.close else "keep-alive"]
+
+
+def run_load(row: Row, port: int, target: str, seconds: int, core: int, programs: Path) -> dict:
+    """Loads for that many seconds; the figures as load.lua and websocket_load print them."""
+    command = load_command(row, port, target, seconds, programs)
     done = subprocess.run(
         command,
         capture_output=True,
@@ -109,7 +142,7 @@ def run_wrk(row: Row, port: int, target: str, seconds: int, core: int) -> dict:
     for line in done.stdout.splitlines():
         if line.startswith("BENCH "):
             return json.loads(line.removeprefix("BENCH "))
-    raise BenchError(f"wrk failed: {' '.join(command)}\n{done.stdout}{done.stderr}")
+    raise BenchError(f"the load failed: {' '.join(command)}\n{done.stdout}{done.stderr}")
 
 
 def check_load(row: Row, proxy: Server, load: dict, answers: float) -> None:
@@ -133,9 +166,9 @@ def children_cpu_seconds() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def measure(row: Row, proxy: Server, origin: Server, seconds: int) -> Sample:
+def measure(row: Row, proxy: Server, origin: Server, seconds: int, programs: Path) -> Sample:
     target = row.target(proxy.name)
-    answer = check_answer(row, proxy, target)
+    answer = check_echo(row, proxy) if row.message_bytes else check_answer(row, proxy, target)
     cores = (proxy.core, origin.core)
 
     def spent() -> tuple[float, float, float]:
@@ -144,11 +177,11 @@ def measure(row: Row, proxy: Server, origin: Server, seconds: int) -> Sample:
 
     cores_before = core_seconds(cores)
     proxy_before, load_before, time_before = spent()
-    load = run_wrk(row, proxy.port, target, seconds, origin.core)
+    load = run_load(row, proxy.port, target, seconds, origin.core, programs)
     proxy_after, load_after, time_after = spent()
     cores_after = core_seconds(cores)
 
-    answers = load["bytes"] / (answer.head_bytes + row.answer_bytes)
+    answers = load["bytes"] / (answer.head_bytes + len(answer.body))
     check_load(row, proxy, load, answers)
     # Bytes count the answers under way at the end too, which are many if large. Those of uploads
     # wrk does not tell.
@@ -188,6 +221,24 @@ def request_on_all(row: Row, clients: list[socket.socket], proxy: Server) -> Non
                 read_answer(key.fileobj)
                 selector.unregister(key.fileobj)
                 send_next()
+
+
+def measure_spread(row: Row, proxy: Server) -> list[int]:
+    """Connections that each worker served, of a proxy that has told so when it stopped."""
+    clients: list[socket.socket] = []
+    with proxy:
+        try:
+            for _ in range(SPREAD_CONNECTIONS):
+                clients.append(socket.create_connection(("127.0.0.1", proxy.port), 10))
+            request_on_all(row, clients, proxy)
+        finally:
+            for client in clients:
+                client.close()
+    said = proxy.output.read_text(encoding="utf-8", errors="replace")
+    counts = re.findall(r"connections by worker: ([\d ]+)", said)
+    if not counts:
+        raise BenchError(f"{proxy.name} did not say how many connections each worker served:\n{said[-2000:]}")
+    return [int(count) for count in counts[-1].split()]
 
 
 def measure_idle(row: Row, proxy: Server) -> tuple[float, int]:

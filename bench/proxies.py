@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 
-from rows import MIB, RULE_COUNT, Row, rule_pattern
+from rows import KIB, MIB, RULE_COUNT, Row, rule_pattern
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,8 @@ http {{
   keepalive_requests 100000000;
   client_max_body_size 0;
   proxy_http_version 1.1;
-  proxy_set_header Connection "";
+  proxy_set_header Connection "{"Upgrade" if row.message_bytes else ""}";
+  {'proxy_set_header Upgrade "websocket";' if row.message_bytes else ""}
   {self.buffering(row)}
   upstream origin {{
     server 127.0.0.1:{place.origin_port};
@@ -90,6 +91,8 @@ http {{
     @staticmethod
     def buffering(row: Row) -> str:
         """The best of on and off with buffers of 4 (the default) to 1024 KiB, row by row."""
+        if row.message_bytes > 2 * KIB:
+            return "proxy_buffer_size 64k;\n  proxy_buffers 8 64k;\n  proxy_busy_buffers_size 64k;"
         if row.upload_bytes:
             return "proxy_request_buffering off;\n  client_body_buffer_size 256k;"
         if row.answer_bytes >= 16 * MIB:
@@ -159,7 +162,7 @@ backend wrong
         """The best of 16 (the default) to 256 KiB, row by row, spliced or not."""
         if row.answer_bytes >= 16 * MIB:
             return "tune.bufsize 262144"
-        if max(row.answer_bytes, row.upload_bytes) >= MIB:
+        if max(row.answer_bytes, row.upload_bytes) >= MIB or row.message_bytes > 8 * KIB:
             return "tune.bufsize 65536"
         return ""
 
@@ -184,7 +187,7 @@ class Shunt(Proxy):
 
     def command(self, row: Row, place: Place) -> list[str]:
         text = f"""[global]
-workers = 1
+workers = {row.workers}
 cpu_affinity = [{place.core}]
 access_log = "off"
 event_loop = "{self.event_loop}"

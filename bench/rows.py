@@ -18,10 +18,12 @@ class Row:
     key: str
     title: str
     connections: int = 64
+    workers: int = 1  # Of Shunt.
     answer_bytes: int = KIB
     upload_bytes: int = 0  # 0: a GET.
     close: bool = False  # One request per connection: the client says "Connection: close".
     many_rules: bool = False  # RULE_COUNT path regexes; the request matches the last one.
+    message_bytes: int = 0  # Not requests, but WebSocket messages of this size that come back as they went.
     tls: bool = False  # Between client and proxy: TLS 1.3, one ECDSA certificate. A connection is a full handshake.
     ratio_to_reach: float | None = None  # CPU per request over that of the better peer, at most.
     has_floor: bool = True  # Whether the bare relay can do the same.
@@ -62,6 +64,8 @@ ROWS = [
         ratio_to_reach=0.35,
         has_floor=False,
     ),
+    Row("ws-128", "WebSocket, messages of 128 bytes", message_bytes=128),
+    Row("ws-16k", "WebSocket, messages of 16 KiB", message_bytes=16 * KIB),
     Row("tls-1k", "1 KiB keep-alive over TLS", tls=True, ratio_to_reach=0.85, has_floor=False),
     Row(
         "tls-close",
@@ -82,7 +86,13 @@ ROWS = [
     ),
 ]
 
-# The one row that is not a load: user-space memory per idle keep-alive connection.
+# How evenly connections are shared between workers: that of the worker with most, over the mean.
+SPREAD_KEY = "spread"
+SPREAD_CONNECTIONS = 1000
+SPREAD_WORKERS = (2, 4, 8)
+SPREAD_TO_REACH = 1.15
+
+# User-space memory per idle keep-alive connection.
 IDLE_KEY = "idle"
 IDLE_CONNECTIONS = 5000
 IDLE_BYTES_TO_REACH = 1024

@@ -22,10 +22,20 @@ from dataclasses import asdict
 from pathlib import Path
 
 import network
-from measure import Sample, measure, measure_idle, run_wrk
+from measure import Sample, measure, measure_idle, measure_spread, run_load
 from processes import BenchError, Server, free_port
 from proxies import PEERS, PROXIES, Place, Proxy
-from rows import IDLE_BYTES_TO_REACH, IDLE_CONNECTIONS, IDLE_KEY, ROWS, Row
+from rows import (
+    IDLE_BYTES_TO_REACH,
+    IDLE_CONNECTIONS,
+    IDLE_KEY,
+    ROWS,
+    SPREAD_CONNECTIONS,
+    SPREAD_KEY,
+    SPREAD_TO_REACH,
+    SPREAD_WORKERS,
+    Row,
+)
 
 DEFAULT_BUILD = Path(__file__).resolve().parent.parent / "build" / "release"
 WARM_UP_SECONDS = 1
@@ -49,17 +59,25 @@ class Bench:
         self.directory = directory
         *_, self.load_core, self.proxy_core = sorted(os.sched_getaffinity(0))
         self.dead_port = free_port()
-        port = free_port()
-        command = [str(options.build / "bench" / "origin"), "--listen", str(port)]
+        self.programs = options.build / "bench"
         self.certificate = make_certificate(directory)
-        self.origin = Server("origin", command, self.load_core, port, directory)
+        self.origin = self.own_server("origin")
+        self.echo = self.own_server("websocket_origin")
+
+    def own_server(self, program: str) -> Server:
+        port = free_port()
+        command = [str(self.programs / program), "--listen", str(port)]
+        return Server(program, command, self.load_core, port, self.directory)
+
+    def origin_of(self, row: Row) -> Server:
+        return self.echo if row.message_bytes else self.origin
 
     def start(self, proxy: Proxy, row: Row) -> Server:
-        directory = self.directory / f"{row.key}-{proxy.name}"
+        directory = self.directory / f"{row.key}-{row.workers}-{proxy.name}"
         directory.mkdir()
         place = Place(
             listen_port=free_port(),
-            origin_port=self.origin.port,
+            origin_port=self.origin_of(row).port,
             dead_port=self.dead_port,
             core=self.proxy_core,
             directory=directory,
@@ -76,10 +94,10 @@ class Bench:
             able = [proxy for proxy in proxies if proxy.name != "floor" or row.has_floor]
             servers = {proxy.name: stack.enter_context(self.start(proxy, row)) for proxy in able}
             for name, server in servers.items():
-                run_wrk(row, server.port, row.target(name), WARM_UP_SECONDS, self.load_core)
+                run_load(row, server.port, row.target(name), WARM_UP_SECONDS, self.load_core, self.programs)
             for _ in range(self.options.rounds):
                 for name, server in servers.items():
-                    sample = measure(row, server, self.origin, self.options.seconds)
+                    sample = measure(row, server, self.origin_of(row), self.options.seconds, self.programs)
                     samples.setdefault(name, []).append(sample)
         return samples
 
@@ -92,6 +110,12 @@ class Bench:
                     each, total = measure_idle(row, server)
                     results[proxy.name] = {"bytes_per_connection": each, "bytes_total": total}
         return results
+
+
+    def spread_row(self, proxies: list[Proxy]) -> dict[int, list[int]]:
+        shunt = next((proxy for proxy in proxies if proxy.name == "shunt"), None)
+        rows = [Row(SPREAD_KEY, "spread", workers=workers) for workers in SPREAD_WORKERS if shunt]
+        return {row.workers: measure_spread(row, self.start(shunt, row)) for row in rows}
 
 
 def median_of(samples: list[Sample], field: str) -> float:
@@ -136,6 +160,19 @@ def print_load_row(row: Row, samples: dict[str, list[Sample]]) -> dict:
     }
 
 
+def print_spread_row(results: dict[int, list[int]]) -> dict:
+    print(
+        f"Connections of the worker with most over the mean, {SPREAD_CONNECTIONS:,} connections "
+        f"(to reach: at most {SPREAD_TO_REACH})"
+    )
+    for workers, served in results.items():
+        most = max(served) * workers / sum(served)
+        verdict = "reached" if most <= SPREAD_TO_REACH else "MISSED"
+        print(f"  {workers} workers{most:10.3f}  ({' '.join(map(str, served))})  {verdict}")
+    print(flush=True)
+    return {str(workers): served for workers, served in results.items()}
+
+
 def print_idle_row(results: dict[str, dict]) -> dict:
     print(
         f"User-space memory per idle keep-alive connection, {IDLE_CONNECTIONS:,} connections "
@@ -153,7 +190,7 @@ def print_idle_row(results: dict[str, dict]) -> dict:
 
 
 def parse_arguments() -> argparse.Namespace:
-    row_keys = [row.key for row in ROWS] + [IDLE_KEY]
+    row_keys = [row.key for row in ROWS] + [SPREAD_KEY, IDLE_KEY]
     names = [proxy.name for proxy in PROXIES]
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     add = parser.add_argument
@@ -181,8 +218,9 @@ def check_machine(options: argparse.Namespace) -> list[Proxy]:
         raise BenchError("two CPUs are needed: one for the proxy, one for the load")
     if not shutil.which("wrk"):
         raise BenchError("wrk is not installed: apt-get install wrk")
-    if not (options.build / "bench" / "origin").exists():
-        raise BenchError(f"{options.build}/bench/origin does not exist: ./dev bench builds it")
+    for program in ("origin", "websocket_origin", "websocket_load"):
+        if not (options.build / "bench" / program).exists():
+            raise BenchError(f"{options.build}/bench/{program} does not exist: ./dev bench builds it")
     proxies = []
     for proxy in PROXIES:
         if proxy.name in options.proxies:
@@ -209,10 +247,12 @@ def run(options: argparse.Namespace) -> dict:
             f"Linux {platform.release()}, {surroundings}\n",
             flush=True,
         )
-        with bench.origin:
+        with bench.origin, bench.echo:
             for row in ROWS:
                 if row.key in options.rows:
                     results[row.key] = print_load_row(row, bench.load_row(row, proxies))
+            if SPREAD_KEY in options.rows:
+                results[SPREAD_KEY] = print_spread_row(bench.spread_row(proxies))
             if IDLE_KEY in options.rows:
                 results[IDLE_KEY] = print_idle_row(bench.idle_row(proxies))
     return results
