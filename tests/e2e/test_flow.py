@@ -25,6 +25,32 @@ class EjectionTest(ShuntTest):
         shunt.wait_for_log(r"pool pages: server s1 is back")
 
 
+class BreakerTest(ShuntTest):
+    def test_a_busy_server_gets_nothing_for_a_while(self):
+        release = threading.Event()
+        self.addCleanup(release.set)
+
+        def slow(_):
+            release.wait(60)
+            return response(body="first\n")
+
+        first = self.origin(slow)
+        second = self.origin(lambda request: response(body="second\n"))
+        # The first server takes everything, as long as it may.
+        shunt = self.shunt(farm(free_port(), [first, second], pool='scheduler = "fo"').replace(
+            'name = "s1"', 'name = "s1"\nweight = 2\nbreaker = { requests = 3, time = "1s" }'))
+        held = [self.client(shunt.port) for _ in range(3)]
+        for count, client in enumerate(held, 1):
+            client.send(GET)
+            wait_until(lambda count=count: len(first.requests) == count, "a request at the first server")
+        self.assertEqual(get(shunt.port).text, "second\n")
+        release.set()
+        for client in held:
+            self.assertEqual(client.response().text, "first\n")
+        shunt.wait_for_log("pool pages: server s1 is left out: its breaker's limit of requests is reached")
+        wait_until(lambda: get(shunt.port).text == "first\n", "the first server")
+
+
 class HedgeTest(ShuntTest):
     def test_a_second_server_answers_for_one_that_takes_long(self):
         stuck = threading.Event()

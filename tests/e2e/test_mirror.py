@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 # mirror: copies reach the second pool and nothing that happens there reaches the client: no delay, no error, no answer.
 import re
+import threading
 import time
 
 from harness import Client, ShuntTest, free_port, main
+from http1 import read_request
 from origins import response
 from ports import wait_until
 
@@ -86,6 +88,34 @@ class Mirror(ShuntTest):
         mirrored, failed, skipped = self.totals(shunt)
         self.assertEqual((mirrored, skipped), (64, 236))
         self.assertEqual(failed, 64)  # Cut off when Shunt stopped.
+
+    def test_a_pool_that_resets_or_is_slow_changes_nothing(self):
+        def reset(_, stream, __):
+            read_request(stream, timeout=60)
+            stream.reset()
+
+        def trickle(_, stream, __):
+            """An answer in pieces that takes longer than the test."""
+            read_request(stream, timeout=60)
+            stream.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+            while not over.wait(0.1):
+                stream.send(b"x")
+
+        for name, script in (("resets", reset), ("slow", trickle)):
+            with self.subTest(name):
+                over = threading.Event()
+                self.addCleanup(over.set)
+                shunt = self.start(self.origin(script=script, name=name))
+                with Client(shunt.port) as client:
+                    for i in range(60):
+                        answer = client.request("POST", f"/{i}", body=b"b" * i)
+                        self.assertEqual((answer.status, answer.text), (200, "main\n"))
+                    self.assertTrue(client.is_quiet(0.2))
+                self.assertEqual([request.target for request in self.main.requests], [f"/{i}" for i in range(60)])
+                mirrored, failed, skipped = self.totals(shunt)
+                self.assertEqual((mirrored, failed, skipped), (60, 60, 0))
+                over.set()
+                (self.folder / "stderr.log").write_text("")
 
     def test_a_pool_that_refuses_or_talks_nonsense_fails_nothing(self):
         for name, copy in (("refuses", f"127.0.0.1:{free_port()}"),
