@@ -334,9 +334,11 @@ Fd EpollIo::open_socket(const SocketAddress& peer) {
   return fd;
 }
 
+// As in complete_recv(), less than asked for is all that was there.
 int64_t EpollIo::recv_now(Fd fd, void* data, size_t size, bool peek) {
   const int64_t result = EventLoop::recv_now(fd, data, size, peek);
-  if (result == -EAGAIN) used_up(fd, EPOLLIN);
+  const bool drained = result > 0 && !peek && static_cast<size_t>(result) < size;
+  if (result == -EAGAIN || drained) used_up(fd, EPOLLIN);
   return result;
 }
 

@@ -177,7 +177,10 @@ BodyRelay::Step BodyRelay::read_some() {
   size_t used = 0;
   const Step result = forward(bytes, used);
   if (result != Step::kEnd && used < bytes.size()) keep_excess(bytes.subspan(used));
-  return result;
+  // A plain source that gave less than there was room for has no more: asking again would be told
+  // so. With TLS a record ends there.
+  const bool drained = bytes.size() < room.size() && !plan_.source->is_tls();
+  return result == Step::kGoOn && drained && !source_complete_ ? wait_for_source() : result;
 }
 
 BodyRelay::Step BodyRelay::source_ended() {
@@ -216,7 +219,7 @@ BodyRelay::Step BodyRelay::forward_raw(std::string_view bytes, size_t& used) {
   // The head may wait for company only if that is in the pipe already.
   const bool more = !head_.empty() && used == plan_.input->size() && prefill_pipe();
   const iovec parts[] = {part(head_), part(bytes)};
-  return send(parts, more);
+  return send(std::span(parts).subspan(head_.empty() ? 1 : 0), more);
 }
 
 BodyRelay::Step BodyRelay::forward_chunked(std::span<char> bytes, size_t& used) {
