@@ -23,7 +23,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr size_t kConnectionsMost = 16;  // Others wait in the kernel's queue.
+constexpr size_t kConnectionsMost = 16;
 constexpr int kBacklog = 16;
 constexpr uint32_t kOwnerOnly = 0600;
 constexpr Duration kStreamPause = 50ms;  // How late what a stream has may be.
@@ -96,7 +96,9 @@ void Admin::wait() {
   constexpr size_t kOthers = 2;
   std::vector<pollfd> events;
   events.push_back({.fd = wake_, .events = POLLIN, .revents = 0});
-  const bool full = connections_.size() >= kConnectionsMost;
+  const bool full = connections_.size() >= kConnectionsMost &&
+                    std::ranges::none_of(connections_, &Connection::waiting,
+                                         [](const auto& one) -> const Connection& { return *one; });
   events.push_back({.fd = full ? -1 : socket_.fd(), .events = POLLIN, .revents = 0});
   for (const auto& connection : connections_)
     events.push_back({.fd = connection->fd(), .events = connection->events(), .revents = 0});
@@ -109,7 +111,18 @@ void Admin::wait() {
   for (size_t i = 0; i < connections_.size(); ++i)
     if (!connections_[i]->advance(events[kOthers + i].revents, now)) connections_[i].reset();
   std::erase(connections_, nullptr);
-  if (events[1].revents != 0) accept(now);
+  if (events[1].revents != 0 && make_room()) accept(now);
+}
+
+// Whoever has said nothing for the longest goes for who comes next; answers that are under way do
+// not: then those who come wait in the kernel's queue.
+bool Admin::make_room() {
+  if (connections_.size() < kConnectionsMost) return true;
+  const auto silent =
+      std::ranges::find_if(connections_, [](const auto& one) { return one->waiting(); });
+  if (silent == connections_.end()) return false;
+  connections_.erase(silent);
+  return true;
 }
 
 void Admin::accept(Instant now) {

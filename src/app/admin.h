@@ -48,6 +48,7 @@ class Admin {
 
   void run();
   void wait();
+  bool make_room();
   void accept(Instant now);
   bool has_idle_stream() const;
 

@@ -25,6 +25,8 @@ class Admin::Connection {
   int fd() const { return fd_; }
   // What to wait for.
   short events() const;
+  // Its request is not here yet.
+  bool waiting() const { return !replying_; }
   // There is nothing to send at the moment, but there may be soon.
   bool idle() const { return stream_ != nullptr && out_.size() == sent_; }
   // Goes on as far as it can. False: it is over.

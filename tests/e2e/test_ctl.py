@@ -73,6 +73,10 @@ class CtlTest(ShuntTest):
             self.assertEqual(self.ask(port, "/v1/pools")[0], 200)
             slow.sendall(b"localhost\r\n\r\n")
             self.assertTrue(slow.recv(4096).startswith(b"HTTP/1.1 200 OK\r\n"))
+        silent = [socket.create_connection(("127.0.0.1", port), TIMEOUT) for _ in range(40)]
+        for each in silent:
+            self.addCleanup(each.close)
+        self.assertEqual(self.ask(port, "/v1/pools")[0], 200)
         for wrong in (b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", b"nonsense\r\n\r\n"):
             with socket.create_connection(("127.0.0.1", port), TIMEOUT) as client:
                 client.sendall(wrong)
