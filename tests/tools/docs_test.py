@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-# docs/limits.md tells the truth: it has every reason of core/reason.h and every timeout and limit of
-# config/reference.toml, and each test that it names is there and looks at the reason beside it.
+# Pages in docs/ tell the truth. limits.md has every reason of core/reason.h and every timeout and limit of
+# config/reference.toml, and each test that it names is there and looks at the reason beside it. access-log.md has the
+# keys of a line.
 import pathlib
 import re
 import unittest
@@ -81,6 +82,15 @@ class LimitsTest(unittest.TestCase):
                     continue
                 name = reason.strip("`")
                 self.assertTrue(re.search(rf'Reason::{known[name]}\b|"{name}"', body), "it does not look at the reason")
+
+
+class AccessLogTest(unittest.TestCase):
+    def test_keys_are_those_of_a_line(self):
+        page = (ROOT / "docs/access-log.md").read_text(encoding="utf-8")
+        cells = re.findall(r"^\| (`.*?) \| ", page, re.MULTILINE)
+        told = [key for cell in cells for key in re.findall(r"`(\w+)`", cell)]
+        source = (ROOT / "src/proxy/access_log_format.cpp").read_text(encoding="utf-8")
+        self.assertEqual(sorted(told), sorted(set(re.findall(r'\\"(\w+)\\":', source))))
 
 
 if __name__ == "__main__":
