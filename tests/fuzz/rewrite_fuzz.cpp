@@ -1,6 +1,7 @@
 // Templates and rewrites: any text is compiled or refused with an offset inside it, and whatever it
 // makes of any request stays in its place: a target of a request line, a value of one field line.
 // The input is lines: the template, a pattern, then method, host, path, query, and one cookie.
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <memory>
@@ -57,6 +58,23 @@ bool has_control(std::string_view text) {
   return false;
 }
 
+bool is_visible(std::string_view text) {
+  return std::ranges::all_of(text, [](char c) { return c > 0x20 && c < 0x7f; });
+}
+
+// No value begins another segment, unless it is a part of a path itself.
+void check_segments(std::string_view text, const Template& parsed, std::string_view written) {
+  for (const char* of_path : {"${path", "${target", "${query}", "${host", "${capture"}) {
+    if (text.find(of_path) != std::string_view::npos) return;
+  }
+  const RequestView nothing;
+  Values empty;
+  empty.request = &nothing;
+  TextSink bare;
+  parsed.write(empty, bare);
+  SHUNT_ASSERT(std::ranges::count(written, '/') == std::ranges::count(bare.text, '/'));
+}
+
 void check_rewrite(std::string_view to, const std::string& pattern, std::string_view raw_path,
                    const Values& values) {
   config::Rule rule;
@@ -77,6 +95,7 @@ void check_rewrite(std::string_view to, const std::string& pattern, std::string_
   const bool as_it_came = path == raw_path;
   if (as_it_came) return;
   check_octets(path, Encoding::kPath);
+  if (is_visible(values.request->query)) SHUNT_ASSERT(is_visible(target));
   std::string scratch;
   SHUNT_ASSERT(normalise_path(path, scratch) == path);
 }
@@ -124,6 +143,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     TextSink sink;
     parsed->write(values, sink);
     if (!has_control(text)) check_octets(sink.text, encoding);
+    if (encoding == Encoding::kPath) check_segments(text, *parsed, sink.text);
+    if (encoding == Encoding::kLocation && is_visible(text)) SHUNT_ASSERT(is_visible(sink.text));
   }
   if (regex && text.find_first_of("?#") == std::string_view::npos)
     check_rewrite(text, pattern, raw_path, values);
