@@ -52,17 +52,19 @@ std::string unix_path(const SocketAddress& address) {
   return local->sun_path;
 }
 
-// How long a killed process may hold its sockets: the kernel takes an io_uring down, with the
-// sockets that it accepts from, only after the process.
-constexpr int kReleaseTries = 100;
-constexpr int kReleasePauseMs = 20;
+// A killed process may hold its sockets for a moment: the kernel takes an io_uring down, with the
+// sockets that it accepts from, only after the process. How long they are waited for, if it is
+// known that the process is dead, and if it is not.
+constexpr int kDeadReleaseMs = 10'000;
+constexpr int kReleaseMs = 2'000;
 
-// Asks `free` until it says yes; false if it has not for as long as that.
+// Asks `free` until it says yes; false if it has not for so long.
 template <class Free>
-bool becomes_free(Free free) {
-  for (int i = 0; i < kReleaseTries; ++i) {
+bool becomes_free(int longest_ms, Free free) {
+  constexpr int kPauseMs = 20;
+  for (int waited = 0; waited < longest_ms; waited += kPauseMs) {
     if (free()) return true;
-    ::poll(nullptr, 0, kReleasePauseMs);
+    ::poll(nullptr, 0, kPauseMs);
   }
   return false;
 }
@@ -97,7 +99,7 @@ Listening who_listens(const SocketAddress& address) {
 // process has it from the dead one.
 bool nobody_listens(const SocketAddress& address) {
   Listening found = Listening::kDeadProcess;
-  becomes_free([&] {
+  becomes_free(kDeadReleaseMs, [&] {
     found = who_listens(address);
     return found != Listening::kDeadProcess;
   });
@@ -168,7 +170,7 @@ Result<void> check_unused(const SocketAddress& address) {
   set_options(probe.get(), address, false);
   // Nobody tells whose socket it is that is in the way, so a dead process's is waited for like any.
   int error = 0;
-  becomes_free([&] {
+  becomes_free(kReleaseMs, [&] {
     error = ::bind(probe.get(), address.data(), address.size()) == 0 ? 0 : errno;
     return error != EADDRINUSE;
   });

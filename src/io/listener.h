@@ -26,8 +26,8 @@ Result<Fd> open_listener(const SocketAddress& address, const ListenOptions& opti
 
 // Fails if anybody listens on `address` already, although sharing the port would let us in: two
 // instances started by mistake would split the clients between them. For TCP addresses, before any
-// socket of ours is open; a unix socket is checked by open_listener. Both wait up to two seconds
-// for the sockets of a process that was killed just now.
+// socket of ours is open; a unix socket is checked by open_listener. Both wait for
+// the sockets of a process that was killed just now, for some seconds.
 Result<void> check_unused(const SocketAddress& address);
 
 // The text for a failed `step` ("bind", "listen", "socket") on `address`. Pure.

@@ -44,7 +44,9 @@ class UnixSockets(ShuntTest):
         config = self.config(f'"unix:{self.path}"', [self.origin()])
         self.shunt(config).kill()
         self.assertTrue(os.path.exists(self.path))
-        shunt = self.shunt(config)  # At once, while the kernel still takes the dead one's ring down.
+        self.port = free_port()
+        # At once, while the kernel still takes the dead one's ring down.
+        shunt = self.shunt(self.config(f'"unix:{self.path}"', [self.origin()]))
         shunt.wait_for_log("info generation 1")
         self.assertEqual(ask(self.path).status, 200)
         self.port = free_port()
@@ -77,10 +79,11 @@ pool = "local"
 
     def test_an_abstract_name_is_free_after_a_kill(self):
         name = f"@shunt-killed-{os.getpid()}"
-        config = self.config(f'"unix:{name}"', [self.origin()])
+        origin = self.origin()
         for _ in range(3):
-            self.shunt(config).kill()
-        self.shunt(config)
+            self.shunt(self.config(f'"unix:{name}"', [origin])).kill()
+            self.port = free_port()
+        self.shunt(self.config(f'"unix:{name}"', [origin]))
         self.assertEqual(ask(name).status, 200)
 
     def test_reload_keeps_adds_and_removes(self):

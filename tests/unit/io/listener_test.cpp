@@ -2,10 +2,13 @@
 #include "io/listener.h"
 
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
+#include <thread>
 
 #include "loop_fixture.h"
 
@@ -51,6 +54,20 @@ BOOST_FIXTURE_TEST_CASE(workers_share_a_port, LoopFixture) {
   BOOST_TEST(alone.error().text.contains("ss -ltnp"), alone.error().text);
   io->close(first);
   io->close(*second);
+  BOOST_TEST(bool(check_unused(address)));
+}
+
+// As that of a process which was killed just now does.
+BOOST_FIXTURE_TEST_CASE(a_socket_that_goes_in_a_moment_is_waited_for, LoopFixture) {
+  constexpr int kMomentMs = 100;
+  SocketAddress address = parse("127.0.0.1:0");
+  const auto dying = open_listener(address, {});
+  BOOST_REQUIRE_MESSAGE(dying, why(dying));
+  address = io->local_address(*dying);
+  std::jthread end([fd = *dying] {
+    ::poll(nullptr, 0, kMomentMs);
+    ::close(fd);
+  });
   BOOST_TEST(bool(check_unused(address)));
 }
 
