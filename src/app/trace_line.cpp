@@ -143,6 +143,10 @@ std::string decision_of(const l4::WatchBatch& batch, const Sighting& sighting) {
     case l4::Why::kHashed:
       return fmt::format("placed at {} by hash, not remembered: there was no room in the table",
                          server);
+    case l4::Why::kFragment:
+      return sighting.server.size == 0 ? "as the first fragment of its packet"
+                                       : fmt::format("as the first fragment of its packet: {} {}",
+                                                     sighting.from_server ? "from" : "to", server);
   }
   SHUNT_ASSERT(false);
 }

@@ -228,7 +228,8 @@ Outcome Director::follow_first(Packet& packet, Headers& headers, const FragmentD
   server.service->traffic.add_out(headers.size);
   const Drop drop = transmitter_.to_client(packet, headers, decision.address, 0, false, now);
   if (drop != Drop::kNone) return dropped_for(drop);
-  return {.kind = Outcome::Kind::kForwarded, .server = &server};
+  // A server that is gone may be held by this packet alone, whose last fragment it may be.
+  return {.kind = Outcome::Kind::kForwarded, .server = server.available ? &server : nullptr};
 }
 
 void Director::follow_state(Connection& connection, const Headers& headers, Seen seen,

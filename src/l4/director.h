@@ -46,7 +46,8 @@ struct Outcome {
   };
   Kind kind = Kind::kIgnored;
   Drop drop = Drop::kNone;             // kDropped.
-  const RealServer* server = nullptr;  // kForwarded: whose it is. Good until the next call.
+  const RealServer* server = nullptr;  // kForwarded: whose it is, if it is still there. Good until
+                                       // the next call.
 };
 
 class Director final : private Expiry {

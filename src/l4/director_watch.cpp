@@ -39,10 +39,11 @@ Director::Relation Director::relation_of(const Packet& packet, const Headers& he
   const Tuple& tuple = headers.tuple;
   if (headers.has_ports() && !headers.later_fragment()) {
     if (const Relation known = of_flow(tuple); known.connection != nullptr) return known;
-  } else if (headers.is_icmp() && headers.size > headers.transport + kIcmpHeader) {
-    // An error is about the packet that it quotes, which went the other way.
+  } else if (headers.is_icmp() && packet.size > headers.transport + kIcmpHeader) {
+    // An error is about the packet that it quotes, which went the other way. A packet with faults
+    // may be shorter than it says.
     Headers quoted;
-    const std::span<const uint8_t> body(packet.data, std::min(packet.size, headers.size));
+    const std::span<const uint8_t> body(packet.data, packet.size);
     if (parse_quoted(body.subspan(headers.transport + kIcmpHeader), quoted)) {
       Relation known = of_flow(quoted.tuple.reversed());
       if (known.connection == nullptr) {
@@ -93,9 +94,10 @@ Outcome Director::forward_watched(Packet& packet, Instant now) {
   const Service* service = before.service;
   const bool replaced = known && !before.from_server && headers.has_ports() &&
                         expects_new(*before.connection, headers.tcp_flags);
-  const bool persistent =
-      service != nullptr && service->spec().persistence != Duration{} &&
-      table_.find(template_tuple(*service, headers.tuple)).connection != nullptr;
+  const RealServer* remembered = nullptr;  // That the client is persistent to.
+  if (service != nullptr && service->spec().persistence != Duration{})
+    if (const Connection* control = table_.find(template_tuple(*service, headers.tuple)).connection)
+      remembered = control->server;
   const uint64_t hashed_before = hashed.value();
   const TcpState state_before = known ? before.connection->state : TcpState::kNone;
 
@@ -123,9 +125,12 @@ Outcome Director::forward_watched(Packet& packet, Instant now) {
     seen.server = watch_->keep(server->spec.name);
     seen.why = hashed.value() != hashed_before ? Why::kHashed
                : known && !replaced            ? Why::kKnown
-               : persistent                    ? Why::kPersistent
+               : headers.is_icmp()             ? Why::kHashed
+               : server == remembered          ? Why::kPersistent
                                                : Why::kScheduled;
   }
+  if (headers.later_fragment() && outcome.kind == Outcome::Kind::kForwarded)
+    seen.why = Why::kFragment;
   if (service != nullptr) {
     seen.one_packet = service->spec().one_packet;
     seen.service = watch_->keep(service->spec().name);

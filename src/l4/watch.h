@@ -33,6 +33,7 @@ enum class Why : uint8_t {
   kScheduled,   // New: the scheduler's choice.
   kPersistent,  // New: its client has been here before.
   kHashed,      // Placed by hash and not remembered.
+  kFragment,    // As the first fragment of its packet.
 };
 
 // A piece of WatchBatch::bytes.
