@@ -134,6 +134,14 @@ BOOST_AUTO_TEST_CASE(why_a_server) {
     BOOST_TEST(has(follower.of(Build::tcp("192.0.2.7:1001", kVirtual)).decision,
                    "its client is persistent to a "));
   }
+  {
+    World world({.connections = 1});
+    add_default(world, Method::kNat);
+    world.in(Build::udp("192.0.2.8:1000", kVirtual));
+    Follower follower(world, {});
+    BOOST_TEST(has(follower.of(Build::udp(kClient, kVirtual)).decision,
+                   "placed at a (10.1.0.1:8080, nat) by hash, not remembered"));
+  }
   World world;
   add_default(world, Method::kDirect, false, {.one_packet = true});
   Follower follower(world, {});
