@@ -7,8 +7,10 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstring>
 
 #include "core/assert.h"
+#include "core/log.h"
 
 namespace shunt::app {
 namespace {
@@ -17,7 +19,9 @@ using namespace std::chrono_literals;
 
 constexpr auto kTick = 100ms;
 constexpr Duration kKeep = 1s;  // Servers' neighbours are looked at so often, to stay known.
+constexpr Duration kAsk = 5s;   // A link that cannot be opened is not asked for all the time.
 constexpr int kRoundsMost = 16;
+constexpr size_t kFirstLink = 2;  // Of what is waited for.
 
 Instant clock_now() {
   return std::chrono::steady_clock::now();
@@ -34,8 +38,9 @@ bool same_way(const l4::RealServerSpec& a, const l4::RealServerSpec& b) {
 
 }  // namespace
 
-Forwarder::Forwarder(const l4::DirectorSpec& spec, Instant now)
+Forwarder::Forwarder(const l4::DirectorSpec& spec, int asks, Instant now)
     : wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+      asks_(asks),
       network_(now),
       director_(spec, network_, network_, now) {
   SHUNT_ASSERT(wake_ >= 0);
@@ -46,9 +51,26 @@ Forwarder::~Forwarder() {
   ::close(wake_);
 }
 
-void Forwarder::start() {
+void Forwarder::tell_also(Forwarder& other) {
+  network_.set_listeners(*this);
+  to_tell_.push_back(&other.told_);
+}
+
+void Forwarder::tell(uint16_t link, std::span<const uint8_t> frame) {
+  for (NeighbourRelay* relay : to_tell_) relay->write(link, frame);
+}
+
+void Forwarder::start(std::optional<uint32_t> cpu) {
   SHUNT_ASSERT(!thread_.joinable());
   thread_ = std::thread(&Forwarder::run, this);
+  if (!cpu) return;
+  cpu_set_t cpus;
+  CPU_ZERO(&cpus);
+  if (*cpu < CPU_SETSIZE) CPU_SET(*cpu, &cpus);
+  const int error = ::pthread_setaffinity_np(thread_.native_handle(), sizeof cpus, &cpus);
+  if (error != 0)
+    log::warning("global.cpu_affinity: this process may not use CPU {}: {}", *cpu,
+                 std::strerror(error));
 }
 
 void Forwarder::stop() {
@@ -132,6 +154,7 @@ void Forwarder::run() {
 void Forwarder::watch_links() {
   events_.clear();
   events_.push_back({.fd = wake_, .events = POLLIN, .revents = 0});
+  events_.push_back({.fd = told_.fd(), .events = POLLIN, .revents = 0});
   for (size_t link = 0; link < network_.links(); ++link)
     events_.push_back({.fd = network_.fd(link), .events = POLLIN, .revents = 0});
 }
@@ -139,16 +162,26 @@ void Forwarder::watch_links() {
 // Until frames come, somebody wants us to rest, or the next tick is due.
 void Forwarder::wait(bool more) {
   ::poll(events_.data(), events_.size(), more ? 0 : static_cast<int>(kTick.count()));
-  for (size_t link = 0; link + 1 < events_.size(); ++link)
-    if ((events_[link + 1].revents & (POLLERR | POLLHUP | POLLNVAL)) != 0)
+  for (size_t link = 0; link + kFirstLink < events_.size(); ++link)
+    if ((events_[link + kFirstLink].revents & (POLLERR | POLLHUP | POLLNVAL)) != 0)
       network_.clear_error(link);
+  if (events_[1].revents != 0) listen();
   if (events_[0].revents != 0) rest();
+}
+
+void Forwarder::listen() {
+  const Instant now = clock_now();
+  while (const auto heard = told_.read()) network_.hear(heard->link, heard->frame, now);
 }
 
 void Forwarder::tick(Instant now) {
   next_tick_ = now + kTick;
   director_.advance(now);
   network_.advance(now);
+  if (network_.is_missing() && now >= next_ask_) {
+    next_ask_ = now + kAsk;
+    ::eventfd_write(asks_, 1);
+  }
   if (now >= next_keep_) {
     next_keep_ = now + kKeep;
     network_.read_statistics();

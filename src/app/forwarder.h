@@ -10,24 +10,32 @@
 #include <functional>
 #include <map>
 #include <mutex>
+#include <optional>
+#include <span>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "app/layer4_plan.h"
+#include "app/neighbour_relay.h"
 #include "l4/director.h"
 #include "l4/network.h"
 
 namespace shunt::app {
 
-class Forwarder {
+class Forwarder final : private l4::NeighbourListeners {
  public:
-  Forwarder(const l4::DirectorSpec& spec, Instant now);
-  ~Forwarder();  // Stops.
+  // `asks`: an eventfd, rung when the network misses a link.
+  Forwarder(const l4::DirectorSpec& spec, int asks, Instant now);
+  ~Forwarder() override;  // Stops.
   Forwarder(const Forwarder&) = delete;
   Forwarder& operator=(const Forwarder&) = delete;
 
-  void start();
+  // Neighbours speak to us; this one is told. Before both start, and it outlives us.
+  void tell_also(Forwarder& other);
+
+  // `cpu`: to run on; unset: on any.
+  void start(std::optional<uint32_t> cpu);
   void stop();
 
   // Between two batches the thread stands still from await_rest() on until resume(): whoever asked
@@ -53,13 +61,19 @@ class Forwarder {
   const l4::Director& director() const { return director_; }
 
  private:
+  void tell(uint16_t link, std::span<const uint8_t> frame) override;
+
   void run();
   void wait(bool more);
+  void listen();
   void watch_links();
   void rest();
   void tick(Instant now);
 
   const int wake_;
+  const int asks_;
+  NeighbourRelay told_;
+  std::vector<NeighbourRelay*> to_tell_;
   std::thread thread_;
   std::atomic<bool> stopping_{false};
 
@@ -73,9 +87,10 @@ class Forwarder {
   l4::Network network_;
   l4::Director director_;
   Services services_;
-  std::vector<pollfd> events_;  // What wakes us, and then the links.
+  std::vector<pollfd> events_;  // What wakes us, what others tell us, and then the links.
   Instant next_tick_{};
   Instant next_keep_{};
+  Instant next_ask_{};
 };
 
 }  // namespace shunt::app

@@ -2,6 +2,7 @@
 #include "app/forwarding.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sys/eventfd.h>
@@ -13,6 +14,7 @@
 #include <random>
 
 #include "app/host_check.h"
+#include "app/layer4_shares.h"
 #include "core/assert.h"
 #include "core/log.h"
 
@@ -39,21 +41,6 @@ std::vector<l4::ServedAddress> addresses_of(const Layer4Plan& plan) {
     }
   }
   return all;
-}
-
-void extend(l4::Interest& interest, const Layer4Plan& plan) {
-  const auto add = [](std::vector<IpAddress>& known, const IpAddress& address) {
-    if (std::ranges::find(known, address) == known.end()) known.push_back(address);
-  };
-  for (const ServicePlan& service : plan.services) {
-    for (const l4::VirtualRange& range : service.spec.ranges)
-      add(interest.virtual_addresses, range.addresses.network);
-    for (const l4::RealServerSpec& server : service.real) {
-      const l4::Method method = server.method.value_or(service.spec.method);
-      if (method == l4::Method::kNat) add(interest.nat_servers, server.address);
-      if (method == l4::Method::kTunnel) add(interest.tunnel_servers, server.address);
-    }
-  }
 }
 
 // The interfaces by which clients come and servers are reached.
@@ -92,8 +79,9 @@ class Forwarding::Rest {
   std::vector<std::unique_ptr<Forwarder>>& forwarders_;
 };
 
-Result<std::unique_ptr<Forwarding>> Forwarding::open(const Layer4Plan& plan) {
-  auto forwarding = std::make_unique<Forwarding>(Private());
+Result<std::unique_ptr<Forwarding>> Forwarding::open(const Options& options,
+                                                     const Layer4Plan& plan) {
+  auto forwarding = std::make_unique<Forwarding>(Private(), options);
   auto changes = io::NetworkChanges::open();
   if (!changes) return std::unexpected(changes.error());
   forwarding->changes_ = std::move(*changes);
@@ -101,10 +89,15 @@ Result<std::unique_ptr<Forwarding>> Forwarding::open(const Layer4Plan& plan) {
   return forwarding;
 }
 
-Forwarding::Forwarding(Private) : wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+Forwarding::Forwarding(Private, const Options& options)
+    : cpus_(options.cpus), wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
   SHUNT_ASSERT(wake_ >= 0);
-  const l4::DirectorSpec spec{.seed = random_seed()};
-  forwarders_.push_back(std::make_unique<Forwarder>(spec, clock_now()));
+  SHUNT_ASSERT(options.threads > 0);
+  const l4::DirectorSpec spec = share_of(options.connections, options.threads, random_seed());
+  for (uint32_t i = 0; i < options.threads; ++i) {
+    forwarders_.push_back(std::make_unique<Forwarder>(spec, wake_, clock_now()));
+    if (i > 0) forwarders_.front()->tell_also(*forwarders_.back());
+  }
 }
 
 Forwarding::~Forwarding() {
@@ -114,7 +107,11 @@ Forwarding::~Forwarding() {
 
 void Forwarding::start() {
   SHUNT_ASSERT(!watch_.joinable());
-  for (const auto& forwarder : forwarders_) forwarder->start();
+  for (size_t i = 0; i < forwarders_.size(); ++i) {
+    std::optional<uint32_t> cpu;
+    if (!cpus_.empty()) cpu = cpus_[i % cpus_.size()];
+    forwarders_[i]->start(cpu);
+  }
   watch_ = std::thread(&Forwarding::watch, this);
 }
 
@@ -144,7 +141,10 @@ void Forwarding::watch() {
                                 {.fd = changes_->fd(), .events = POLLIN, .revents = 0}}};
   while (!stopping_.load(std::memory_order_acquire)) {
     ::poll(events.data(), events.size(), -1);
-    if (events[1].revents == 0 || !changes_->take()) continue;
+    eventfd_t count = 0;
+    ::eventfd_read(wake_, &count);
+    changes_->take();
+    if (stopping_.load(std::memory_order_acquire)) return;
     follow_host();
     ::poll(events.data(), 1, kRefreshMs);
   }
@@ -158,6 +158,8 @@ void Forwarding::follow_host() {
   const Instant now = clock_now();
   adopt(std::move(*view), now);
   const auto opened = open_links(plan_, now);
+  open_missing(now);
+  for (const auto& forwarder : forwarders_) forwarder->network().receive_only(interest_);
   const std::string trouble = opened ? std::string() : opened.error().text;
   if (!trouble.empty() && trouble != last_trouble_) log::warning("layer 4: {}", trouble);
   last_trouble_ = trouble;
@@ -172,6 +174,7 @@ Result<void> Forwarding::apply(Layer4Plan plan) {
   const Rest rest(*this);
   const Instant now = clock_now();
   adopt(std::move(*view), now);
+  share_out(plan);
   const std::vector<std::string> before = links();
   const auto opened = open_links(plan, now);
   if (!opened) {
@@ -189,12 +192,11 @@ Result<void> Forwarding::apply(Layer4Plan plan) {
     log::info("layer 4: service {} removed", name);
   }
   for (const ServicePlan& service : plan.services) apply_service(service);
-  extend(interest_, plan);
-  for (const auto& forwarder : forwarders_) {
-    forwarder->network().receive_only(interest_);
-    forwarder->network().serve(addresses, now);
-  }
-  close_links_but(links_of(plan, *view_));
+  forwarders_.front()->network().serve(addresses, now);
+  for (const auto& forwarder : forwarders_) forwarder->network().receive_only(interest_);
+  std::vector<std::string> kept = links_of(plan, *view_);
+  if (!plan.services.empty()) kept.insert(kept.end(), reached_.begin(), reached_.end());
+  close_links_but(kept);
   plan_ = std::move(plan);
   return {};
 }
@@ -203,6 +205,27 @@ void Forwarding::adopt(l4::HostView view, Instant now) {
   auto next = std::make_unique<const l4::HostView>(std::move(view));
   for (const auto& forwarder : forwarders_) forwarder->network().adopt(*next, now);
   view_ = std::move(next);
+}
+
+// Addresses that no plan has any more do no harm where one fails after this.
+void Forwarding::share_out(const Layer4Plan& plan) {
+  extend(interest_, plan);
+  if (forwarders_.size() == 1 || plan.services.empty()) return;
+  const l4::ClientShares wanted = shares_for(plan);
+  if (!shares_) {
+    shares_ = wanted;
+    shares_->key = static_cast<uint32_t>(random_seed());
+  }
+  if (wanted.prefix_v4 < shares_->prefix_v4 || wanted.prefix_v6 < shares_->prefix_v6)
+    log::warning(
+        "layer 4: a service's netmask is coarser than the networks by which the threads share "
+        "clients since the start: until a restart, clients of one network may go to two servers");
+  fanout_ = l4::client_fanout(interest_, *shares_);
+  if (fanout_.empty()) {
+    log::warning("layer 4: too many virtual addresses for several threads: one forwards all");
+    fanout_ = {{.code = BPF_RET | BPF_K, .jt = 0, .jf = 0, .k = 0}};
+  }
+  forwarders_.front()->network().share(fanout_);
 }
 
 // Off the lists, then the set, then on the lists: no packet meets a server that is gone.
@@ -253,13 +276,34 @@ Result<void> Forwarding::open_links(const Layer4Plan& plan, Instant now) {
 
 // With all forwarders or with none.
 Result<void> Forwarding::open_link(const io::NetworkInterface& interface, Instant now) {
+  io::Fanout fanout{.group = {}, .program = fanout_};
   for (const auto& forwarder : forwarders_) {
-    const auto opened = forwarder->network().open_link(interface, now);
-    if (opened) continue;
-    close_link(interface.name);
-    return opened;
+    l4::Network& network = forwarder->network();
+    const auto opened = network.open_link(interface, fanout_.empty() ? nullptr : &fanout, now);
+    if (!opened) {
+      close_link(interface.name);
+      return opened;
+    }
+    fanout.group = network.fanout_group(interface.name);
   }
   return {};
+}
+
+// Where clients are reached neither by a service's interface nor by one of its servers'.
+void Forwarding::open_missing(Instant now) {
+  for (const auto& forwarder : forwarders_) {
+    const int index = forwarder->network().take_missing();
+    const auto at = std::ranges::find(view_->interfaces, index, &io::NetworkInterface::index);
+    if (at == view_->interfaces.end() || has_link(at->name)) continue;
+    if (std::ranges::find(refused_, at->name) != refused_.end()) continue;
+    const auto opened = open_link(*at, now);
+    (opened ? reached_ : refused_).push_back(at->name);
+    if (opened) {
+      log::info("layer 4: packets go by {} too", at->name);
+    } else {
+      log::warning("layer 4: packets should go by {}: {}", at->name, opened.error().text);
+    }
+  }
 }
 
 void Forwarding::close_link(std::string_view name) {
@@ -289,19 +333,23 @@ std::string Forwarding::summary() {
   uint64_t packets_in = 0;
   uint64_t packets_out = 0;
   uint64_t lost = 0;
+  std::vector<uint64_t> by_thread;
   std::array<uint64_t, l4::kDropCount> drops{};
   for (const auto& forwarder : forwarders_) {
+    uint64_t& its = by_thread.emplace_back();
     for (const auto& [name, service] : forwarder->services()) {
-      connections += service->traffic.connections.value();
+      its += service->traffic.connections.value();
       packets_in += service->traffic.packets_in.value();
       packets_out += service->traffic.packets_out.value();
     }
+    connections += its;
     for (size_t i = 1; i < drops.size(); ++i)
       drops[i] += forwarder->director().dropped(static_cast<l4::Drop>(i)).value();
     lost += forwarder->network().lost();
   }
-  std::string text = fmt::format("{} connections, {} packets from clients, {} from servers",
-                                 connections, packets_in, packets_out);
+  std::string text = fmt::format("{} connections", connections);
+  if (by_thread.size() > 1) text += fmt::format(" ({} by thread)", fmt::join(by_thread, " + "));
+  text += fmt::format(", {} packets from clients, {} from servers", packets_in, packets_out);
   std::string_view separator = "; dropped: ";
   for (size_t i = 1; i < drops.size(); ++i) {
     if (drops[i] == 0) continue;

@@ -10,6 +10,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -27,10 +28,15 @@ class Forwarding {
   };
 
  public:
+  struct Options {
+    uint32_t threads = 1;
+    uint32_t connections = 1'000'000;  // Of all threads together, templates included.
+    std::vector<uint32_t> cpus;        // Thread i runs on element i modulo its size; empty: on any.
+  };
   // Opens the rings and takes up the plan; packets wait until start(). Needs CAP_NET_RAW. The
   // errors: a privilege, an interface or a route is missing, or the host has a virtual address.
-  static Result<std::unique_ptr<Forwarding>> open(const Layer4Plan& plan);
-  explicit Forwarding(Private);
+  static Result<std::unique_ptr<Forwarding>> open(const Options& options, const Layer4Plan& plan);
+  Forwarding(Private, const Options& options);
   ~Forwarding();  // Stops.
   Forwarding(const Forwarding&) = delete;
   Forwarding& operator=(const Forwarding&) = delete;
@@ -51,10 +57,12 @@ class Forwarding {
 
   // All of these want the lock.
   Result<void> apply(Layer4Plan plan);
+  void share_out(const Layer4Plan& plan);
   void adopt(l4::HostView view, Instant now);
   Result<void> open_links(const Layer4Plan& plan, Instant now);
   Result<void> open_link(const io::NetworkInterface& interface, Instant now);
   void close_link(std::string_view name);
+  void open_missing(Instant now);
   bool has_link(std::string_view name) const;
   std::vector<std::string> links() const;
   void close_links_but(const std::vector<std::string>& kept);
@@ -65,6 +73,7 @@ class Forwarding {
   void follow_host();
 
   std::unique_ptr<io::NetworkChanges> changes_;
+  const std::vector<uint32_t> cpus_;
   const int wake_;
   std::thread watch_;
   std::atomic<bool> stopping_{false};
@@ -74,9 +83,14 @@ class Forwarding {
   std::map<std::string, std::unique_ptr<sched::ServerSet>, std::less<>> sets_;
   std::unique_ptr<const l4::HostView> view_;
   Layer4Plan plan_;
-  l4::Interest interest_;     // Of all plans so far: connections outlive their services' addresses.
-  std::string last_trouble_;  // With the host's interfaces and routes.
-  std::vector<std::unique_ptr<Forwarder>> forwarders_;
+  l4::Interest interest_;  // Of all plans so far: connections outlive their services' addresses.
+  std::vector<std::string> reached_;  // Links that no plan names: packets to clients go there.
+  std::vector<std::string> refused_;  // Interfaces that cannot be such links.
+  std::string last_trouble_;          // With the host's interfaces and routes.
+  // How threads share clients. Constant from the first service on: known ones stay where they are.
+  std::optional<l4::ClientShares> shares_;
+  std::vector<sock_filter> fanout_;                     // Empty: there is one thread.
+  std::vector<std::unique_ptr<Forwarder>> forwarders_;  // The first hears the neighbours.
 };
 
 }  // namespace shunt::app

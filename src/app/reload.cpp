@@ -23,6 +23,8 @@ void warn_of_restart(const config::Global& running, const config::Global& wanted
   check(running.user != wanted.user, "user");
   check(running.event_loop != wanted.event_loop, "event_loop");
   check(running.max_connections != wanted.max_connections, "max_connections");
+  check(running.layer4_threads != wanted.layer4_threads, "layer4_threads");
+  check(running.layer4_connections != wanted.layer4_connections, "layer4_connections");
 }
 
 // A worker takes its assignment within a turn of its loop; one that is stuck must not stop us.
@@ -88,7 +90,7 @@ std::expected<ReloadReport, std::vector<std::string>> Server::reload(Prepared pr
 Result<void> Server::reload_layer4(const config::Config& config) {
   if (forwarding_ != nullptr) return forwarding_->reload(plan_layer4(config));
   if (config.services.empty()) return {};
-  auto forwarding = Forwarding::open(plan_layer4(config));
+  auto forwarding = Forwarding::open(layer4_options(), plan_layer4(config));
   if (!forwarding) return std::unexpected(forwarding.error());
   forwarding_ = std::move(*forwarding);
   forwarding_->start();

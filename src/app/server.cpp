@@ -113,7 +113,7 @@ std::expected<ListenSockets::Plan, StartFailure> Server::open(const config::Conf
     return std::unexpected(std::move(failure));
   }
   if (!config.services.empty()) {
-    auto forwarding = Forwarding::open(plan_layer4(config));
+    auto forwarding = Forwarding::open(layer4_options(), plan_layer4(config));
     if (!forwarding) return start_failure(forwarding.error());
     forwarding_ = std::move(*forwarding);
   }
@@ -131,6 +131,20 @@ std::expected<ListenSockets::Plan, StartFailure> Server::open(const config::Conf
   loop_ = std::move(*loop);
   if (!loop_.refused.empty()) log::info("event_loop = \"auto\": epoll, because {}", loop_.refused);
   return std::move(*sockets);
+}
+
+// The CPUs behind those of the workers, if there are more.
+Forwarding::Options Server::layer4_options() const {
+  const config::Global& global = started_with_;
+  Forwarding::Options options{
+      .threads = global.layer4_threads != 0 ? global.layer4_threads : worker_count_,
+      .connections = global.layer4_connections,
+      .cpus = global.cpu_affinity};
+  const size_t count = options.cpus.size();
+  if (count > 0)
+    std::ranges::rotate(options.cpus,
+                        options.cpus.begin() + static_cast<ptrdiff_t>(worker_count_ % count));
+  return options;
 }
 
 // From here on the process is `user`, whose the access log becomes so that USR1 can open it again.

@@ -95,6 +95,7 @@ class Server {
   Result<void> reload_layer4(const config::Config& config);
   Result<std::optional<AdminSocket>> open_admin(const config::Global& global) const;
   void change_admin(const config::Global& global, std::optional<AdminSocket> opened);
+  Forwarding::Options layer4_options() const;
 
   // Constant after start().
   const config::Global started_with_;

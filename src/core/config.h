@@ -58,6 +58,8 @@ struct Global {
   Duration drain_timeout = 30s;  // How long TERM waits for requests in flight.
   std::optional<SocketAddress> admin;  // Where `shunt ctl` asks; nothing: nowhere.
   Place admin_place;
+  uint32_t layer4_threads = 1;              // That forward packets; 0: as many as workers.
+  uint32_t layer4_connections = 1'000'000;  // Of all these threads together, at most.
 
   friend bool operator==(const Global&, const Global&) = default;
 };

@@ -14,9 +14,9 @@ constexpr Key kTop[] = {
     {"include"}, {"global"}, {"listener"}, {"rule"}, {"pool"}, {"test"}, {"service"},
 };
 constexpr Key kGlobal[] = {
-    {"workers"},           {"cpu_affinity"},    {"user"},       {"access_log"},
-    {"access_log_format"}, {"access_log_idle"}, {"event_loop"}, {"max_connections"},
-    {"drain_timeout"},     {"admin"},
+    {"workers"},           {"cpu_affinity"},    {"user"},           {"access_log"},
+    {"access_log_format"}, {"access_log_idle"}, {"event_loop"},     {"max_connections"},
+    {"drain_timeout"},     {"admin"},           {"layer4_threads"}, {"layer4_connections"},
 };
 constexpr Key kListener[] = {
     {"name"},

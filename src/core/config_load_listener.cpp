@@ -11,6 +11,9 @@ namespace shunt::config {
 namespace {
 
 constexpr int64_t kWorkersMax = 1024;
+constexpr int64_t kForwardersMax = 64;
+constexpr int64_t kLayer4ConnectionsMin = 1000;
+constexpr int64_t kLayer4ConnectionsMax = 100'000'000;
 constexpr int64_t kCpuMax = 1023;  // cpu_set_t holds 1024.
 constexpr Duration kTimeoutMin = 1ms;
 constexpr Duration kTimeoutMax = 24h;
@@ -184,6 +187,9 @@ void load_global(Loading& loading, const toml::table& table) {
   reader.integer("max_connections", global.max_connections, 0, UINT32_MAX);
   reader.duration("drain_timeout", global.drain_timeout, 0s, kTimeoutMax);
   if (const auto admin = reader.text("admin")) load_admin(loading, *admin, global);
+  reader.integer("layer4_threads", global.layer4_threads, 0, kForwardersMax);
+  reader.integer("layer4_connections", global.layer4_connections, kLayer4ConnectionsMin,
+                 kLayer4ConnectionsMax);
 }
 
 void load_listener(Loading& loading, const toml::table& table) {

@@ -29,8 +29,7 @@ constexpr uint32_t kSlotMax = 16384;  // Jumbo frames.
 constexpr uint32_t kBlockSize = 65536;
 // In a slot for sending the frame follows the header without the address.
 constexpr uint32_t kSendOffset = TPACKET2_HDRLEN - sizeof(sockaddr_ll);
-constexpr int kIgnoreOutgoingFlag = 0x4000;  // PACKET_FANOUT_FLAG_IGNORE_OUTGOING, Linux 5.12.
-constexpr int kIgnoreOutgoing = 23;          // PACKET_IGNORE_OUTGOING, Linux 4.20.
+constexpr int kIgnoreOutgoing = 23;  // PACKET_IGNORE_OUTGOING, Linux 4.20.
 
 template <class T>
 int set_option(Fd fd, int option, const T& value) {
@@ -211,39 +210,12 @@ Result<void> PacketRing::open_sender(const RingOptions& options) {
   return {};
 }
 
-Result<void> PacketRing::join(const Fanout& fanout) {
-  const int type = fanout.program.empty() ? PACKET_FANOUT_HASH : PACKET_FANOUT_CBPF;
-  const int flags = fanout.reassemble ? PACKET_FANOUT_FLAG_DEFRAG : 0;
-  const auto join_with = [&](int more) {
-    const uint32_t value = static_cast<uint32_t>(type | flags | more) << 16 | fanout.group;
-    return set_option(receive_fd_, PACKET_FANOUT, value);
-  };
-  int error = join_with(kIgnoreOutgoingFlag);
-  if (error == EINVAL) error = join_with(0);
-  if (error != 0) return failed("PACKET_FANOUT", error);
-  if (fanout.program.empty()) return {};
-  const sock_fprog program{.len = static_cast<unsigned short>(fanout.program.size()),
-                           .filter = const_cast<sock_filter*>(fanout.program.data())};
-  error = set_option(receive_fd_, PACKET_FANOUT_DATA, program);
-  if (error != 0) return failed("PACKET_FANOUT_DATA", error);
-  return {};
-}
-
 tpacket2_hdr& PacketRing::receive_slot(uint32_t index) const {
   return *reinterpret_cast<tpacket2_hdr*>(receive_ring_ + size_t{index} * slot_size_);
 }
 
 tpacket2_hdr& PacketRing::send_slot(uint32_t index) const {
   return *reinterpret_cast<tpacket2_hdr*>(send_ring_ + size_t{index} * slot_size_);
-}
-
-Result<void> PacketRing::set_filter(std::span<const sock_filter> filter) {
-  const sock_fprog program{.len = static_cast<unsigned short>(filter.size()),
-                           .filter = const_cast<sock_filter*>(filter.data())};
-  const int option = filter.empty() ? SO_DETACH_FILTER : SO_ATTACH_FILTER;
-  if (::setsockopt(receive_fd_, SOL_SOCKET, option, &program, sizeof program) == 0) return {};
-  if (filter.empty() && errno == ENOENT) return {};  // There was none.
-  return failed("SO_ATTACH_FILTER", errno);
 }
 
 void PacketRing::give_back() {

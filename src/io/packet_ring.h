@@ -14,6 +14,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -42,7 +43,8 @@ inline constexpr uint32_t kFrameHeadroom = 128;
 
 // Which of an interface's rings gets a frame: all rings with the same group share them.
 struct Fanout {
-  uint16_t group = 0;  // Unique in the network namespace.
+  // Of this interface alone, in its network namespace; unset: a new one. 0 is one like the others.
+  std::optional<uint16_t> group;
   // Classic BPF: its result, modulo the number of rings, in the order in which they were opened.
   // Loads count from the network header. Empty: by the kernel's own hash of the flow, alike in both
   // directions.
@@ -101,6 +103,12 @@ class PacketRing {
   // stay. The error: the kernel does not take it, and what was before goes on.
   Result<void> set_filter(std::span<const sock_filter> filter);
 
+  // The group it has joined; unset: none.
+  std::optional<uint16_t> fanout_group() const { return fanout_group_; }
+  // Another program for all rings of the group. The error: the kernel does not take it, and what
+  // was before goes on.
+  Result<void> set_fanout(std::span<const sock_filter> program);
+
   // Frames to this group come in too, while the ring is open: the interface may filter them.
   Result<void> join_group(const std::array<uint8_t, 6>& address);
 
@@ -130,6 +138,8 @@ class PacketRing {
   Fd send_fd_ = -1;
   uint8_t* receive_ring_ = nullptr;
   uint8_t* send_ring_ = nullptr;
+
+  std::optional<uint16_t> fanout_group_;
 
   uint32_t receive_next_ = 0;
   uint32_t held_ = 0;  // Slots from receive_next_ on that are the caller's.

@@ -103,8 +103,7 @@ class FanoutWriter {
     bpf_.place(other_);
     bpf_.add(BPF_LD | BPF_MEM, kOther);
     bpf_.place(hash_);
-    bpf_.add(BPF_ALU | BPF_MUL | BPF_K, shares_.key);
-    bpf_.add(BPF_ALU | BPF_RSH | BPF_K, 16);
+    mix();
     bpf_.add(BPF_RET | BPF_A);
     return std::move(bpf_).finish();
   }
@@ -122,6 +121,22 @@ class FanoutWriter {
     bpf_.add(BPF_MISC | BPF_TXA);
     bpf_.add(kAdd, by);
     bpf_.add(BPF_MISC | BPF_TAX);
+  }
+
+  // Every bit of the accumulator on every bit (MurmurHash3's last step): clients' addresses often
+  // follow each other, and one bit may be all that decides.
+  void mix() {
+    const auto fold_down = [&](uint32_t bits) {
+      bpf_.add(BPF_MISC | BPF_TAX);
+      bpf_.add(BPF_ALU | BPF_RSH | BPF_K, bits);
+      bpf_.add(kXorX);
+    };
+    bpf_.add(BPF_ALU | BPF_XOR | BPF_K, shares_.key);
+    fold_down(16);
+    bpf_.add(BPF_ALU | BPF_MUL | BPF_K, 0x85ebca6b);
+    fold_down(13);
+    bpf_.add(BPF_ALU | BPF_MUL | BPF_K, 0xc2b2ae35);
+    fold_down(16);
   }
 
   // Keeps the network of an IPv4 address.

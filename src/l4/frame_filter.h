@@ -30,7 +30,7 @@ struct ClientShares {
   // Of clients' networks, in the 128-bit form: all of a network belong to one thread.
   uint8_t prefix_v4 = 128;
   uint8_t prefix_v6 = 128;
-  uint32_t key = 1;  // Odd. So that nobody outside knows which.
+  uint32_t key = 0;  // So that nobody outside knows which.
 };
 
 // For PACKET_FANOUT: a number by the client's address, the same for packets in both directions, for

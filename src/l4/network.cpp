@@ -56,16 +56,18 @@ bool Network::has_link(std::string_view name) const {
   return number != links_.size() && is_open(number);
 }
 
-Result<void> Network::open_link(const io::NetworkInterface& interface, Instant now) {
+Result<void> Network::open_link(const io::NetworkInterface& interface, const io::Fanout* fanout,
+                                Instant now) {
   SHUNT_ASSERT(!has_link(interface.name));
   now_ = now;
-  auto ring = io::PacketRing::open(interface, {});
+  // Nothing must come in before all who share the frames are there.
+  const sock_filter nothing[] = {{.code = BPF_RET | BPF_K, .jt = 0, .jf = 0, .k = 0}};
+  auto ring = io::PacketRing::open(interface, {.fanout = fanout, .filter = nothing});
   if (!ring) return std::unexpected(ring.error());
   const size_t number = number_of(interface.name);
   if (number == links_.size()) links_.push_back(std::make_unique<Link>());
   *links_[number] = {interface, std::move(*ring)};
   describe(number);
-  filter(number);
   forget_hops();
   bool serves = false;
   for (const ServedAddress& served : served_) {
@@ -84,6 +86,11 @@ void Network::close_link(std::string_view name) {
   lost_ += ring->counters().receive_dropped.value();
   ring.reset();
   forget_hops();
+}
+
+std::optional<uint16_t> Network::fanout_group(std::string_view name) const {
+  SHUNT_ASSERT(has_link(name));
+  return links_[number_of(name)]->ring->fanout_group();
 }
 
 void Network::describe(size_t link) {
@@ -171,10 +178,7 @@ bool Network::take(size_t link, io::Frame& frame, Packet& packet) {
   const uint16_t type = load_be16(frame.data + kEthernetHeader - 2);
   const auto number = static_cast<uint16_t>(link);
   const bool v6 = type == kTypeIpv6;
-  const bool maybe_neighbour =
-      type == kTypeArp || (v6 && frame.size > kEthernetHeader + kIpv6Header &&
-                           frame.data[kEthernetHeader + kNextHeaderOffset] == kIcmpV6);
-  if (maybe_neighbour && neighbours_.receive(number, {frame.data, frame.size}, now_)) return false;
+  if ((type == kTypeArp || v6) && for_neighbours(link, frame)) return false;
   if (type != kTypeIpv4 && !v6) return false;
   // Groups, and what a bridge floods or a card in promiscuous mode lets in.
   if (std::memcmp(frame.data, links_[link]->interface.mac.data(), sizeof(MacAddress)) != 0)
@@ -188,10 +192,33 @@ bool Network::take(size_t link, io::Frame& frame, Packet& packet) {
   return read_vnet_header(raw, kEthernetHeader, packet.offload);
 }
 
+bool Network::for_neighbours(size_t link, const io::Frame& frame) {
+  const std::span<const uint8_t> bytes(frame.data, frame.size);
+  const bool arp = load_be16(frame.data + kEthernetHeader - 2) == kTypeArp;
+  if (!arp && (bytes.size() <= kEthernetHeader + kIpv6Header ||
+               bytes[kEthernetHeader + kNextHeaderOffset] != kIcmpV6))
+    return false;
+  const auto number = static_cast<uint16_t>(link);
+  if (!neighbours_.receive(number, bytes, now_)) return false;
+  if (listeners_ != nullptr) listeners_->tell(number, bytes);
+  return true;
+}
+
+void Network::hear(uint16_t link, std::span<const uint8_t> frame, Instant now) {
+  now_ = now;
+  neighbours_.receive(link, frame, now);
+}
+
 void Network::receive_only(const Interest& interest) {
   interest_ = interest;
   for (size_t link = 0; link < links_.size(); ++link)
     if (is_open(link)) filter(link);
+}
+
+void Network::share(std::span<const sock_filter> fanout) {
+  for (const auto& link : links_)
+    if (link->ring != nullptr && link->ring->fanout_group())
+      static_cast<void>(link->ring->set_fanout(fanout));
 }
 
 // Without one it is only slower: with very many addresses, or where net.core.optmem_max is small.
@@ -227,7 +254,10 @@ bool Network::find_hop(const IpAddress& address, Hop& hop) {
   if (route == nullptr) return false;
   const auto at = std::ranges::find(links_, route->interface,
                                     [](const auto& link) { return link->interface.index; });
-  if (at == links_.end() || (*at)->ring == nullptr) return false;
+  if (at == links_.end() || (*at)->ring == nullptr) {
+    missing_ = route->interface;
+    return false;
+  }
   const io::NetworkInterface& interface = (*at)->interface;
   hop.interface = static_cast<uint16_t>(at - links_.begin());
   hop.source = interface.mac;

@@ -8,9 +8,11 @@
 
 #include <array>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "core/metrics.h"
@@ -40,21 +42,36 @@ struct NetworkCounters {
   Counter unresolved;  // Lost while the neighbour was asked for.
 };
 
+// Whom to tell of what neighbours say: networks beside this one that do not see it themselves.
+class NeighbourListeners {
+ public:
+  virtual ~NeighbourListeners() = default;
+  // A frame of ARP or ND on this link. Good until it returns.
+  virtual void tell(uint16_t link, std::span<const uint8_t> frame) = 0;
+};
+
 class Network final : public Links, public Output, private NeighbourOutput {
  public:
   explicit Network(Instant start);
   ~Network() override;
 
-  // Frames of this interface from now on. A link that was closed gets its number back. The error:
-  // no right, no such interface.
-  Result<void> open_link(const io::NetworkInterface& interface, Instant now);
+  // A ring for this interface; its frames come from receive_only() on. A link that was closed gets
+  // its number back. `fanout`: how networks share frames; null: they do not. The error: no right,
+  // no such interface.
+  Result<void> open_link(const io::NetworkInterface& interface, const io::Fanout* fanout,
+                         Instant now);
   // Gives the ring back; what would go there is lost.
   void close_link(std::string_view name);
-  bool has_link(std::string_view name) const;  // That is open.
+  bool has_link(std::string_view name) const;                         // That is open.
+  std::optional<uint16_t> fanout_group(std::string_view name) const;  // Of an open link.
   // Goes by these routes and interfaces from now on, at first and after a change. A link whose
   // interface was replaced by another of the same name, or has another MTU, is closed. The view is
   // looked at until the next one comes.
   void adopt(const HostView& view, Instant now);
+  // The index of an interface by which packets should have left and that has no link, of those
+  // since the last call; 0: none.
+  int take_missing() { return std::exchange(missing_, 0); }
+  bool is_missing() const { return missing_ != 0; }
   // Answers for exactly these addresses. Their interfaces must be linked.
   void serve(std::span<const ServedAddress> addresses, Instant now);
 
@@ -64,8 +81,14 @@ class Network final : public Links, public Output, private NeighbourOutput {
   int fd(size_t link) const { return is_open(link) ? links_[link]->ring->fd() : -1; }
   // Forwards what has come in by a link, at most one batch. False: nothing was there.
   bool pump(size_t link, Director& director, Instant now);
-  // Receives only what `interest` has to do with, as far as the kernel can be told.
+  // Receives what `interest` has to do with, as far as the kernel can be told no more than that.
   void receive_only(const Interest& interest);
+  // Shares frames out anew on all links, for all networks that share them.
+  void share(std::span<const sock_filter> fanout);
+  // What a neighbour has said goes there too. They must outlive the network.
+  void set_listeners(NeighbourListeners& listeners) { listeners_ = &listeners; }
+  // Of a network that is told.
+  void hear(uint16_t link, std::span<const uint8_t> frame, Instant now);
   // Sends what is queued on all links: after each round of pump().
   void flush();
   // Timers of the neighbours: about every 100 ms.
@@ -106,14 +129,17 @@ class Network final : public Links, public Output, private NeighbourOutput {
   void forget_hops();
   bool find_hop(const IpAddress& address, Hop& hop);
   void filter(size_t link);
+  bool for_neighbours(size_t link, const io::Frame& frame);
   bool take(size_t link, io::Frame& frame, Packet& packet);
   void send(const Packet& packet, const MacAddress& source, const MacAddress& destination,
             uint16_t link);
 
   std::vector<std::unique_ptr<Link>> links_;  // Their numbers are the packets' interfaces.
   const HostView* view_ = nullptr;            // Null: no link is open either.
-  uint64_t lost_ = 0;                         // By rings that are closed.
+  int missing_ = 0;
+  uint64_t lost_ = 0;  // By rings that are closed.
   Neighbours neighbours_;
+  NeighbourListeners* listeners_ = nullptr;  // Null: none.
   std::vector<ServedAddress> served_;
   Interest interest_;
   std::vector<CachedHop> hops_;  // By a hash of the address.

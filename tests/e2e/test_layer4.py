@@ -39,6 +39,12 @@ class Layer4Test(ShuntTest):
         return shunt
 
     def test_each_method_with_tcp_and_udp_over_ipv4_and_ipv6(self):
+        self.each_method(threads=1)
+
+    def test_each_method_with_two_threads(self):
+        self.each_method(threads=2)
+
+    def each_method(self, threads):
         for server in self.farm.servers:
             server.route_by(self.farm.director, self.farm.client)
             for make in (v4, v6):
@@ -48,7 +54,7 @@ class Layer4Test(ShuntTest):
             for make in (v4, v6):
                 for number in (DIRECT, TUNNEL, GUE):
                     server.answer_udp(make(number), 53)
-        self.direct(services(self.farm))
+        self.direct(f"global.layer4_threads = {threads}\n" + services(self.farm))
         names = sorted(server.name for server in self.farm.servers)
         for number in (NAT, DIRECT, TUNNEL, GUE):
             if number == DIRECT:

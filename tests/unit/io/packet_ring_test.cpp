@@ -241,11 +241,14 @@ BOOST_AUTO_TEST_CASE(vlan_tags) {
 BOOST_AUTO_TEST_CASE(rings_of_a_group_share_flows) {
   in_own_network([] {
     // By the source port, so that the test knows what comes where.
-    const Fanout fanout{.group = 42,
-                        .program = {BPF_STMT(BPF_LD | BPF_H | BPF_ABS, uint32_t(SKF_NET_OFF) + 20),
-                                    BPF_STMT(BPF_RET | BPF_A, 0)}};
+    Fanout fanout{.group = {},
+                  .program = {BPF_STMT(BPF_LD | BPF_H | BPF_ABS, uint32_t(SKF_NET_OFF) + 20),
+                              BPF_STMT(BPF_RET | BPF_A, 0)}};
     const auto even = open_ring({.fanout = &fanout});
+    fanout.group = even->fanout_group();
+    BOOST_REQUIRE(fanout.group.has_value());
     const auto odd = open_ring({.fanout = &fanout});
+    BOOST_TEST((odd->fanout_group() == fanout.group));
     Udp receiver(kPort);
     Udp first(6000);
     Udp second(6001);
@@ -260,6 +263,11 @@ BOOST_AUTO_TEST_CASE(rings_of_a_group_share_flows) {
     Frame none;
     BOOST_TEST(!even->receive(none));
     BOOST_TEST(!odd->receive(none));
+    // The other way round from now on.
+    fanout.program.insert(fanout.program.end() - 1, BPF_STMT(BPF_ALU | BPF_XOR | BPF_K, 1));
+    BOOST_TEST(odd->set_fanout(fanout.program).has_value());
+    first.send("even");
+    BOOST_TEST(payload_of(next(*odd)) == "even");
   });
 }
 

@@ -198,6 +198,8 @@ BOOST_AUTO_TEST_CASE(clients_are_shared_out_by_networks) {
     }
     return seen.size();
   };
+  for (const uint32_t key : {0u, 1u, 0x10000u, 0x9e3779b1u})
+    BOOST_TEST(shares({.key = key}, "192.0.2.*:1000") == 4u, key);
   constexpr uint32_t kKey = 0x9e3779b1;
   BOOST_TEST(shares({.key = kKey}, "192.0.2.*:1000") == 4u);
   BOOST_TEST(shares({.prefix_v4 = 120, .key = kKey}, "192.0.2.*:1000") == 1u);

@@ -1,0 +1,45 @@
+// Sums and minima over a plan. See layer4_shares.h.
+#include "app/layer4_shares.h"
+
+#include <algorithm>
+
+namespace shunt::app {
+
+void extend(l4::Interest& interest, const Layer4Plan& plan) {
+  const auto add = [](std::vector<IpAddress>& known, const IpAddress& address) {
+    if (std::ranges::find(known, address) == known.end()) known.push_back(address);
+  };
+  for (const ServicePlan& service : plan.services) {
+    for (const l4::VirtualRange& range : service.spec.ranges)
+      add(interest.virtual_addresses, range.addresses.network);
+    for (const l4::RealServerSpec& server : service.real) {
+      const l4::Method method = server.method.value_or(service.spec.method);
+      if (method == l4::Method::kNat) add(interest.nat_servers, server.address);
+      if (method == l4::Method::kTunnel) add(interest.tunnel_servers, server.address);
+    }
+  }
+}
+
+l4::DirectorSpec share_of(uint32_t connections, uint32_t threads, uint64_t seed) {
+  const auto share = [&](uint32_t whole) { return std::max(whole / threads, 1u); };
+  l4::DirectorSpec spec;
+  spec.connections = connections / threads + (connections % threads != 0 ? 1 : 0);
+  spec.seed = seed;
+  spec.answers.errors = share(spec.answers.errors);
+  spec.answers.burst = share(spec.answers.burst);
+  return spec;
+}
+
+l4::ClientShares shares_for(const Layer4Plan& plan) {
+  l4::ClientShares shares;
+  for (const ServicePlan& service : plan.services) {
+    if (service.spec.persistence == Duration{}) continue;
+    for (const l4::VirtualRange& range : service.spec.ranges) {
+      uint8_t& prefix = range.addresses.network.is_v4() ? shares.prefix_v4 : shares.prefix_v6;
+      prefix = std::min(prefix, service.spec.persistence_prefix);
+    }
+  }
+  return shares;
+}
+
+}  // namespace shunt::app

@@ -1,0 +1,22 @@
+// What one of several forwarding threads has of the whole, and whose packets a plan makes ours.
+// Pure; any thread.
+#pragma once
+
+#include <cstdint>
+
+#include "app/layer4_plan.h"
+#include "l4/director.h"
+#include "l4/frame_filter.h"
+
+namespace shunt::app {
+
+// Adds what `plan` is about; what was there stays.
+void extend(l4::Interest& interest, const Layer4Plan& plan);
+
+// Of the connection table and of what is limited by time.
+l4::DirectorSpec share_of(uint32_t connections, uint32_t threads, uint64_t seed);
+
+// As coarse as the coarsest netmask of persistence, whose clients have a template together.
+l4::ClientShares shares_for(const Layer4Plan& plan);
+
+}  // namespace shunt::app
