@@ -7,6 +7,7 @@ find_package(nlohmann_json REQUIRED)
 find_package(CLI11 REQUIRED)
 find_package(OpenSSL 3 REQUIRED)
 pkg_check_modules(URING REQUIRED IMPORTED_TARGET liburing>=2.3)
+pkg_check_modules(CARES REQUIRED IMPORTED_TARGET libcares>=1.18)
 pkg_check_modules(RE2 REQUIRED IMPORTED_TARGET re2)
 
 # llhttp: a package of its own on Debian 13 (libllhttp-dev); on 12 the C sources that node-llhttp installs.

@@ -31,6 +31,7 @@ WRAPPERS = [
     ("toml++", r"toml\+\+/|toml\.hpp", r"core/config_load\w*\.\w+"),
     ("liburing", r"liburing", r"io/(uring|probe|buffer_ring)\w*\.\w+"),
     ("OpenSSL", r"openssl/", r"io/(tls|client_hello)\w*\.\w+"),
+    ("c-ares", r"ares(_\w+)?\.h", r"io/resolver\.\w+"),
     ("RE2", r"re2/", r"rules/\w+\.\w+"),
     ("llhttp", r"llhttp", r"proxy/http_parser\w*\.\w+"),
     ("CLI11", r"CLI/", r"app/\w+\.\w+"),

@@ -139,6 +139,12 @@ void explain_key(std::string& out, const proxy::Pool& pool, const SampleRequest&
                     : fmt::format("{} = {}", kind, text));
 }
 
+// Names are not looked up here: who serves is not known without asking.
+std::string address_of(const proxy::Pool& pool, const sched::ServerSpec& spec) {
+  const config::Server* server = pool.config->find_server(spec.name);
+  return server != nullptr && server->dns ? server->address_text : spec.address.to_string();
+}
+
 // Returns the server that would be asked first, or null.
 const sched::ServerSpec* explain_order(std::string& out, const proxy::Pool& pool,
                                        const SampleRequest& request) {
@@ -150,7 +156,7 @@ const sched::ServerSpec* explain_order(std::string& out, const proxy::Pool& pool
   size_t address_width = 0;
   for (const sched::Server* server : order) {
     name_width = std::max(name_width, server->spec.name.size());
-    address_width = std::max(address_width, server->spec.address.to_string().size());
+    address_width = std::max(address_width, address_of(pool, server->spec).size());
   }
   if (order.empty())
     line(out, "servers",
@@ -160,7 +166,7 @@ const sched::ServerSpec* explain_order(std::string& out, const proxy::Pool& pool
     const sched::ServerSpec& spec = order[i]->spec;
     line(out, i == 0 ? "servers" : "",
          fmt::format("{}. {:<{}}  {:<{}}  weight {}", i + 1, spec.name, name_width,
-                     spec.address.to_string(), address_width, spec.weight));
+                     address_of(pool, spec), address_width, spec.weight));
   }
   return order.empty() ? nullptr : &order.front()->spec;
 }

@@ -56,7 +56,8 @@ FoundCookie find_cookie(const proxy::Pool& pool, const rules::RequestView& view)
   rules::any_cookie(view, [&](const rules::Field& cookie) {
     if (cookie.name != sticky.cookie) return false;
     found.there = true;
-    found.server = pool.tokens.server_of_cookie(sticky.mode, cookie.value);
+    if (pool.tokens != nullptr)
+      found.server = pool.tokens->server_of_cookie(sticky.mode, cookie.value);
     return found.server != 0;
   });
   return found;
@@ -74,6 +75,8 @@ Affinity by_cookie(const proxy::Pool& pool, const rules::RequestView& view) {
   }
   if (sticky.mode == Mode::kLearn)
     return {text("to the server that set this value, if a running Shunt has seen that")};
+  if (found.server == 0 && pool.has_names)
+    return {text("it may lead to a server by name: names are not looked up here")};
   if (found.server == 0) {
     return {text(sticky.secret.empty()
                      ? "only the Shunt that made it can tell where it leads, since there is no "

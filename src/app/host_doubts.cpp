@@ -1,10 +1,13 @@
-// Asks the system for a directory, a user and CPUs. See the header.
+// Asks the system for a directory, a user, CPUs and nameservers. See the header.
 #include "app/host_doubts.h"
 
 #include <fmt/format.h>
 #include <sched.h>
 
+#include <algorithm>
 #include <filesystem>
+#include <fstream>
+#include <string>
 #include <system_error>
 
 #include "app/privileges.h"
@@ -39,12 +42,28 @@ void warn_of_cpus(const config::Global& global, Diagnostics& diagnostics) {
                           fmt::format("global.cpu_affinity: this process may not use CPU {}", cpu));
 }
 
+bool has_nameserver(std::ifstream file) {
+  for (std::string line; std::getline(file, line);)
+    if (line.starts_with("nameserver")) return true;
+  return false;
+}
+
+void warn_of_nameservers(const config::Config& config, Diagnostics& diagnostics) {
+  constexpr const char* kFile = "/etc/resolv.conf";
+  if (!config.resolver.nameservers.empty()) return;
+  if (std::ranges::none_of(config.pools, &config::Pool::has_names)) return;
+  if (has_nameserver(std::ifstream(kFile))) return;
+  diagnostics.warning({}, fmt::format("{} of this host names no nameserver", kFile),
+                      "[resolver] with nameservers = \"10.0.0.53\"");
+}
+
 }  // namespace
 
-void warn_of_this_host(const config::Global& global, Diagnostics& diagnostics) {
-  warn_of_directory(global, diagnostics);
-  warn_of_user(global, diagnostics);
-  warn_of_cpus(global, diagnostics);
+void warn_of_this_host(const config::Config& config, Diagnostics& diagnostics) {
+  warn_of_directory(config.global, diagnostics);
+  warn_of_user(config.global, diagnostics);
+  warn_of_cpus(config.global, diagnostics);
+  warn_of_nameservers(config, diagnostics);
 }
 
 }  // namespace shunt::app

@@ -7,8 +7,8 @@
 
 namespace shunt::app {
 
-// Adds a warning for an access log whose directory is not there, a user that does not exist, and
-// CPUs that this process may not use.
-void warn_of_this_host(const config::Global& global, Diagnostics& diagnostics);
+// Adds a warning for an access log whose directory is not there, a user that does not exist, CPUs
+// that this process may not use, and servers by name where nobody is known to ask.
+void warn_of_this_host(const config::Config& config, Diagnostics& diagnostics);
 
 }  // namespace shunt::app

@@ -65,14 +65,19 @@ std::expected<ReloadReport, std::vector<std::string>> Server::reload(Prepared pr
   if (!admin) errors.push_back(admin.error().text);
   if (!errors.empty()) return std::unexpected(std::move(errors));
 
-  if (const auto layer4 = reload_layer4(prepared.config()); !layer4)
+  if (const auto learnt = learn_names(prepared.config()); !learnt)
+    return std::unexpected(std::vector{learnt.error().text});
+  if (const auto layer4 = reload_layer4(prepared.config()); !layer4) {
+    unlearn_names();
     return std::unexpected(std::vector{layer4.error().text});
+  }
 
   // From here on nothing can fail.
   warn_of_restart(started_with_, after);
   ReloadReport report{
       .changes = {}, .sockets_opened = sockets->opened(), .sockets_closed = sockets->closed()};
-  current_ = server_sets_.apply(std::move(prepared), report.changes);
+  current_ = server_sets_.apply(std::move(prepared), report.changes, names_.get());
+  names_->keep_only(config());
   std::vector<std::vector<ListenChange>> listen = sockets_.commit(std::move(*sockets));
   if (next_log) log_sink_->take_over(*next_log);
   for (size_t i = 0; i < workers_.size(); ++i) {
@@ -84,6 +89,27 @@ std::expected<ReloadReport, std::vector<std::string>> Server::reload(Prepared pr
   // A worker that has kept us waiting once does not twice.
   wait_until_taken(settled ? kTakeLongestMs : 0);
   return report;
+}
+
+// A new name has its servers before the first request asks for them, if it can be had in time.
+Result<void> Server::learn_names(const config::Config& config) {
+  if (auto adopted = names_->adopt(config); !adopted) return adopted;
+  names_->wait_for_first(config.resolver.start_wait);
+  return {};
+}
+
+// A reload has failed after all: back to the settings and names in use.
+void Server::unlearn_names() {
+  const Result<void> adopted = names_->adopt(config());
+  if (!adopted) log::warning("{}; names are asked for as the reload has it", adopted.error().text);
+  names_->keep_only(config());
+}
+
+// Workers find the new servers in the sets at once; those with waiting requests are told.
+void Server::on_names() {
+  if (!names_->process() || ending_) return;
+  server_sets_.refresh(*current_, names_->take_changed(), *names_);
+  for (const auto& worker : workers_) worker->wake();
 }
 
 // The last step that can fail: it takes effect at once.

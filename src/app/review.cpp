@@ -15,7 +15,7 @@ Reviewed review_file(const std::filesystem::path& path) {
   if (!prepared.good()) return reviewed;
   reviewed.complete = true;
   config::warn_of_doubts(prepared.config(), prepared.diagnostics);
-  warn_of_this_host(prepared.config().global, prepared.diagnostics);
+  warn_of_this_host(prepared.config(), prepared.diagnostics);
   warn_of_log_rotation(prepared.config().global, prepared.diagnostics);
   reviewed.tests = run_config_tests(*prepared.snapshot, prepared.diagnostics);
   return reviewed;

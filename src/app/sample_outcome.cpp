@@ -45,13 +45,18 @@ std::vector<EditedField> fields_of(const config::FieldEdits& edits,
   return fields;
 }
 
+std::string name_of(const config::Pool& pool, const sched::ServerSpec& server) {
+  const config::Server* known = pool.find_server(server.name);
+  return known != nullptr && known->dns ? known->dns->authority() : server.address.to_string();
+}
+
 std::string host_for(const config::Pool& pool, const SampleRequest& request,
                      const sched::ServerSpec* server) {
   switch (pool.host_header) {
     case config::HostHeader::kFixed:
       return pool.host;
     case config::HostHeader::kServer:
-      return server != nullptr ? server->address.to_string() : std::string();
+      return server != nullptr ? name_of(pool, *server) : std::string();
     case config::HostHeader::kPass:
       break;
   }

@@ -1,5 +1,5 @@
-// The main thread's loop: it sleeps until a signal comes, a worker has finished, or the time to
-// drain is over.
+// The main thread's loop: it sleeps until a signal comes, a worker has finished, names are to be
+// looked up, or the time to drain is over.
 #include "app/serve.h"
 
 #include <fmt/format.h>
@@ -42,9 +42,10 @@ class Serving {
 
  private:
   void wait() {
-    std::array<pollfd, 2> events = {{
+    std::array<pollfd, 3> events = {{
         {.fd = signals_.fd(), .events = POLLIN, .revents = 0},
         {.fd = server_.finished_event(), .events = POLLIN, .revents = 0},
+        {.fd = server_.names_event(), .events = POLLIN, .revents = 0},
     }};
     int timeout_ms = -1;
     if (deadline_ != Clock::time_point::max()) {
@@ -52,6 +53,7 @@ class Serving {
       timeout_ms = static_cast<int>(std::clamp<int64_t>(left.count(), 0, INT32_MAX));
     }
     ::poll(events.data(), events.size(), timeout_ms);
+    if (events[2].revents != 0) server_.on_names();
     uint64_t count = 0;
     // Read only so that it does not wake us again: finished() is what counts.
     if (events[1].revents != 0) [[maybe_unused]]

@@ -130,6 +130,10 @@ std::expected<ListenSockets::Plan, StartFailure> Server::open(const config::Conf
   if (!loop) return start_failure(ExitCode::kMissingFeature, std::move(loop).error());
   loop_ = std::move(*loop);
   if (!loop_.refused.empty()) log::info("event_loop = \"auto\": epoll, because {}", loop_.refused);
+  auto names = ServerNames::create();
+  if (!names) return start_failure(names.error());
+  names_ = std::move(*names);
+  if (auto learnt = learn_names(config); !learnt) return start_failure(learnt.error());
   return std::move(*sockets);
 }
 
@@ -178,7 +182,7 @@ std::expected<void, StartFailure> Server::start_workers(ListenSockets::Plan sock
       uint64_t{random()} << 32 | random());
 
   Changes changes;
-  current_ = server_sets_.apply(std::move(prepared), changes);
+  current_ = server_sets_.apply(std::move(prepared), changes, names_.get());
   std::vector<std::vector<ListenChange>> listen = sockets_.commit(std::move(sockets));
   for (uint32_t i = 0; i < worker_count_; ++i) {
     WorkerOptions options{.index = i,

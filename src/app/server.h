@@ -16,6 +16,7 @@
 #include "app/exit_code.h"
 #include "app/forwarding.h"
 #include "app/listen_sockets.h"
+#include "app/server_names.h"
 #include "app/snapshot_build.h"
 #include "app/worker.h"
 #include "proxy/spread.h"
@@ -79,6 +80,9 @@ class Server {
   bool wait_finished(Duration longest) const;
   // Becomes readable when a worker has finished.
   int finished_event() const { return finished_event_; }
+  // Becomes readable when on_names() has something to do: servers by name are looked up.
+  int names_event() const { return names_->event(); }
+  void on_names();
 
   const config::Config& config() const { return current_->config; }
   uint64_t generation() const { return current_->generation; }
@@ -92,6 +96,8 @@ class Server {
   void log_start() const;
   bool all_settled() const;
   void wait_until_taken(int longest_ms) const;
+  Result<void> learn_names(const config::Config& config);
+  void unlearn_names();
   Result<void> reload_layer4(const config::Config& config);
   Result<std::optional<AdminSocket>> open_admin(const config::Global& global) const;
   void change_admin(const config::Global& global, std::optional<AdminSocket> opened);
@@ -105,6 +111,7 @@ class Server {
   io::LoopChoice loop_;
 
   ListenSockets sockets_;
+  std::unique_ptr<ServerNames> names_;  // Never null after start().
   ServerSets server_sets_;
   std::unique_ptr<proxy::AccessLogSink> log_sink_;
   std::shared_ptr<const proxy::Snapshot> current_;

@@ -104,12 +104,32 @@ proxy::Pool snapshot_pool(const config::Pool& pool, std::shared_ptr<sched::Serve
           .key = key,
           .key_needed = hashes_destination(pool.scheduler) || (by_source && !key_is_source),
           .key_is_source = key_is_source,
-          .state = std::move(state)};
+          .state = std::move(state),
+          .has_names = pool.has_names()};
 }
 
-void reconcile(sched::ServerSet& set, const config::Pool& pool, Changes& changes) {
+// A server by name becomes one per address, with its weight, limits and all.
+void add_members(const config::Server& server, std::span<const Member> members,
+                 std::vector<sched::ServerSpec>& specs) {
+  const std::vector<int32_t> weights = weights_of(server.weight, members);
+  for (size_t i = 0; i < members.size(); ++i) {
+    sched::ServerSpec& spec = specs.emplace_back(spec_of(server));
+    spec.name = config::member_name(server.name, members[i].address);
+    spec.address = members[i].address;
+    spec.weight = weights[i];
+  }
+}
+
+void reconcile(sched::ServerSet& set, const config::Pool& pool, const MemberSource* names,
+               Changes& changes) {
   std::vector<sched::ServerSpec> specs;
-  for (const config::Server& server : pool.servers) specs.push_back(spec_of(server));
+  for (const config::Server& server : pool.servers) {
+    if (server.dns && names != nullptr) {
+      add_members(server, names->members(*server.dns), specs);
+    } else {
+      specs.push_back(spec_of(server));
+    }
+  }
   const auto done = set.reconcile(specs, pool.scheduler, pool.scheduler_flags);
   SHUNT_ASSERT(done.has_value());  // prepare() has looked at all that could be refused.
   set.set_circuit_rules({.failures = pool.ejection.failures,
@@ -163,13 +183,22 @@ void ServerSets::make_sticky(proxy::Pool& pool) {
     pool.state->sticky.resize(sticky.entries);
   if (sticky.mode != Mode::kInsert && sticky.mode != Mode::kPrefix) return;
   if (sticky.secret.empty() && sticky_key_.empty()) sticky_key_ = io::random_key();
-  const std::string& key = sticky.secret.empty() ? sticky_key_ : sticky.secret;
-  for (const sched::Server* server : pool.servers->servers()) {
-    pool.tokens.add(proxy::make_token(key, pool.config->name, server->spec.name), server->id);
-  }
+  pool.tokens = std::make_unique<proxy::StickyTokens>();
+  make_tokens(pool);
 }
 
-std::shared_ptr<const proxy::Snapshot> ServerSets::apply(Prepared prepared, Changes& changes) {
+void ServerSets::make_tokens(const proxy::Pool& pool) {
+  if (pool.tokens == nullptr) return;
+  const std::string& secret = pool.config->sticky.secret;
+  const std::string& key = secret.empty() ? sticky_key_ : secret;
+  std::vector<proxy::StickyTokens::Entry> tokens;
+  for (const sched::Server* server : pool.servers->servers())
+    tokens.push_back({proxy::make_token(key, pool.config->name, server->spec.name), server->id});
+  pool.tokens->replace(std::move(tokens));
+}
+
+std::shared_ptr<const proxy::Snapshot> ServerSets::apply(Prepared prepared, Changes& changes,
+                                                         const MemberSource* names) {
   SHUNT_ASSERT(prepared.good());
   SHUNT_ASSERT(prepared.empty_sets.size() == prepared.config().pools.size());
   std::shared_ptr<proxy::Snapshot> snapshot = std::move(prepared.snapshot);
@@ -194,7 +223,7 @@ std::shared_ptr<const proxy::Snapshot> ServerSets::apply(Prepared prepared, Chan
       ++changes.pools_added;
     }
     const PoolParts& parts = place->second;
-    reconcile(*parts.servers, pool, changes);
+    reconcile(*parts.servers, pool, names, changes);
     snapshot->pools.push_back(snapshot_pool(pool, parts.servers, parts.state));
     snapshot->pools.back().tls = tls_of_servers(*snapshot, pool);
     make_sticky(snapshot->pools.back());
@@ -203,6 +232,20 @@ std::shared_ptr<const proxy::Snapshot> ServerSets::apply(Prepared prepared, Chan
   changes.pools_removed +=
       std::erase_if(pools_, [&wanted](const auto& entry) { return !wanted.contains(entry.first); });
   return snapshot;
+}
+
+void ServerSets::refresh(const proxy::Snapshot& snapshot,
+                         std::span<const config::DnsAddress> changed, const MemberSource& names) {
+  Changes changes;
+  for (const proxy::Pool& pool : snapshot.pools) {
+    const bool concerned =
+        std::ranges::any_of(pool.config->servers, [&changed](const config::Server& server) {
+          return server.dns && std::ranges::find(changed, *server.dns) != changed.end();
+        });
+    if (!concerned) continue;
+    reconcile(*pool.servers, *pool.config, &names, changes);
+    make_tokens(pool);
+  }
 }
 
 }  // namespace shunt::app

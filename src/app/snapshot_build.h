@@ -9,10 +9,12 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "app/rate_limiters.h"
+#include "app/server_names.h"
 #include "core/config_load.h"
 #include "core/diagnostics.h"
 #include "proxy/snapshot.h"
@@ -51,11 +53,17 @@ class ServerSets {
  public:
   // Brings the sets in line with a good() configuration and completes its snapshot. Servers are
   // matched by name: the same address keeps its counts and gets the new weight and limits, another
-  // address is another server.
-  std::shared_ptr<const proxy::Snapshot> apply(Prepared prepared, Changes& changes);
+  // address is another server. `names`: who knows what servers by name lead to; null: nobody, and
+  // each of them is listed as it is, without an address (to explain, not to serve).
+  std::shared_ptr<const proxy::Snapshot> apply(Prepared prepared, Changes& changes,
+                                               const MemberSource* names = nullptr);
+  // Brings the sets of the snapshot in use in line with names that lead to other servers now.
+  void refresh(const proxy::Snapshot& snapshot, std::span<const config::DnsAddress> changed,
+               const MemberSource& names);
 
  private:
   void make_sticky(proxy::Pool& pool);
+  void make_tokens(const proxy::Pool& pool);
 
   struct PoolParts {
     std::shared_ptr<sched::ServerSet> servers;

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "core/address.h"
+#include "core/config_dns.h"
 #include "core/config_flow.h"
 #include "core/config_service.h"
 #include "core/config_sticky.h"
@@ -107,7 +108,9 @@ struct ServerTls {
   FileName ca;           // PEM; none: the system's authorities.
   FileName certificate;  // PEM: ours, if the server wants one.
   FileName key;
-  std::string name;  // Asked for by SNI and looked for in its certificate; empty: its IP address.
+  // Asked for by SNI and looked for in its certificate; empty: its IP address. Of a server by name
+  // that name, unless another is given.
+  std::string name;
 
   explicit operator bool() const { return enabled; }
   friend bool operator==(const ServerTls&, const ServerTls&) = default;
@@ -284,9 +287,10 @@ enum class HostHeader : uint8_t { kPass, kServer, kFixed };
 struct Server {
   Place place;
   std::string name;
-  SocketAddress address;
-  std::string address_text;  // As configured.
-  int32_t weight = 1;        // 0..65535; 0: gets no new requests (quiesced).
+  SocketAddress address;          // Empty with `dns`.
+  std::optional<DnsAddress> dns;  // Stands for the servers that the name leads to.
+  std::string address_text;       // As configured.
+  int32_t weight = 1;             // 0..65535; 0: gets no new requests (quiesced).
   uint32_t upper = 0;  // Requests in flight at which it counts as overloaded; 0: none (ipvsadm -x).
   uint32_t lower = 0;  // Below which it no longer does; 0: three quarters of upper (ipvsadm -y).
   ServerTls tls;       // Its own, or its pool's.
@@ -329,6 +333,9 @@ struct Pool {
   Sticky sticky;
   std::vector<Server> servers;  // In the order of the file.
 
+  // The server of this name, or by whose name ("dns:") this one has come (member_name()); or null.
+  const Server* find_server(std::string_view wanted) const;
+  bool has_names() const;  // Servers with addresses by name.
   friend bool operator==(const Pool&, const Pool&) = default;
 };
 
@@ -352,6 +359,7 @@ struct Test {
 
 struct Config {
   Global global;
+  Resolver resolver;
   std::vector<Listener> listeners;
   std::vector<Rule> rules;
   std::vector<Pool> pools;

@@ -84,8 +84,11 @@ class Checker {
     unique(pool.servers, "server");
     std::map<std::string, Place> addresses;
     for (const Server& server : pool.servers) {
-      if (server.address.size() == 0 || server.name == server.address_text) continue;
-      const auto [first, added] = addresses.emplace(server.address.to_string(), server.place);
+      check_member_names(pool, server);
+      if (!server.dns && server.address.size() == 0) continue;
+      if (server.name == server.address_text) continue;
+      std::string address = server.dns ? server.address_text : server.address.to_string();
+      const auto [first, added] = addresses.emplace(std::move(address), server.place);
       if (!added)
         diagnostics_.warning(server.place, fmt::format("{} is in pool \"{}\" twice, first at {}",
                                                        first->first, pool.name, at(first->second)));
@@ -93,6 +96,18 @@ class Checker {
     if (!draft_.pool_places[index].scheduler_known) return;
     for (const Text& flag : draft_.pool_places[index].scheduler_flags)
       check_flag(flag, pool.scheduler);
+  }
+
+  // What a name leads to gets names of its own; no other server may look like one of them.
+  void check_member_names(const Pool& pool, const Server& server) {
+    for (const Server& named : pool.servers) {
+      if (!named.dns || !server.name.starts_with(named.name + "/")) continue;
+      diagnostics_.error(
+          server.place,
+          fmt::format("server \"{}\": names that begin with \"{}/\" are for the servers that {} "
+                      "leads to",
+                      server.name, named.name, named.address_text));
+    }
   }
 
   void check_service(size_t index) {

@@ -62,6 +62,7 @@ struct Draft {
   std::vector<Text> match_listeners;  // Listeners named in match tables.
   std::vector<Text> http_match;       // Of the rule being read; see RuleNames.
   std::optional<Place> global_place;  // Of the [global] table read.
+  std::optional<Place> resolver_place;
   bool incomplete =
       false;  // A part could not be parsed: names it defines must not be called unknown.
 };

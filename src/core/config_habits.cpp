@@ -102,7 +102,7 @@ std::string table_example(std::string_view key) {
   return found == std::end(kExamples) ? std::string() : std::string(found->text);
 }
 
-std::string hint_for_address(std::string_view text) {
+std::string hint_for_address(std::string_view text, bool to_bind) {
   const size_t colon = text.rfind(':');
   if (colon == std::string_view::npos || text.starts_with("unix:")) return {};
   const std::string_view host = text.substr(0, colon);
@@ -115,7 +115,8 @@ std::string hint_for_address(std::string_view text) {
   const bool is_name = !host.contains(':') && std::ranges::any_of(host, [](unsigned char c) {
     return std::isalpha(c) != 0;
   });
-  return is_name ? "names are not resolved in this version: write the IP address" : "";
+  if (!is_name) return {};
+  return to_bind ? "write the IP address" : fmt::format("a name? \"dns:{}\"", text);
 }
 
 }  // namespace shunt::config

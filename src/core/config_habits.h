@@ -16,6 +16,6 @@ std::string hint_from_habit(std::string_view key, const KeyTable& keys);
 std::string table_example(std::string_view key);
 
 // A hint for what is no address because it is a name, or leaves out the IP address; or "".
-std::string hint_for_address(std::string_view text);
+std::string hint_for_address(std::string_view text, bool to_bind);
 
 }  // namespace shunt::config

@@ -11,12 +11,16 @@ namespace {
 constexpr bool kPlanned = false;
 
 constexpr Key kTop[] = {
-    {"include"}, {"global"}, {"listener"}, {"rule"}, {"pool"}, {"test"}, {"service"},
+    {"include"}, {"global"}, {"listener"}, {"rule"}, {"pool"}, {"test"}, {"service"}, {"resolver"},
 };
 constexpr Key kGlobal[] = {
     {"workers"},           {"cpu_affinity"},    {"user"},           {"access_log"},
     {"access_log_format"}, {"access_log_idle"}, {"event_loop"},     {"max_connections"},
     {"drain_timeout"},     {"admin"},           {"layer4_threads"}, {"layer4_connections"},
+};
+constexpr Key kResolver[] = {
+    {"nameservers"}, {"timeout"},   {"attempts"},  {"ttl_min"},
+    {"ttl_max"},     {"retry_min"}, {"retry_max"}, {"start_wait"},
 };
 constexpr Key kListener[] = {
     {"name"},
@@ -114,8 +118,8 @@ constexpr Key kPool[] = {
 };
 constexpr Key kHostHeader[] = {{"set"}};
 constexpr Key kServer[] = {
-    {"name"},       {"address"}, {"weight"}, {"upper"}, {"lower"}, {"max_connections"},
-    {"slow_start"}, {"breaker"}, {"tls"},
+    {"name"},       {"address"}, {"weight"}, {"upper"},  {"lower"}, {"max_connections"},
+    {"slow_start"}, {"breaker"}, {"tls"},    {"family"},
 };
 constexpr Key kServerTls[] = {{"ca"}, {"verify"}, {"name"}, {"certificate"}, {"key"}};
 constexpr Key kQueue[] = {{"size"}, {"timeout"}, {"target"}, {"interval"}};
@@ -164,6 +168,7 @@ constexpr Key kExpect[] = {
 
 constexpr KeyTable kTopKeys{"", kTop};
 constexpr KeyTable kGlobalKeys{"[global]", kGlobal};
+constexpr KeyTable kResolverKeys{"[resolver]", kResolver};
 constexpr KeyTable kListenerKeys{"[[listener]]", kListener};
 constexpr KeyTable kListenerTlsKeys{"[listener.tls]", kListenerTls};
 constexpr KeyTable kRuleKeys{"[[rule]]", kRule};
@@ -206,7 +211,7 @@ std::span<const KeyTable* const> key_tables() {
       &kTestKeys,      &kExpectKeys,      &kListenerTlsKeys,   &kServerTlsKeys,
       &kQueueKeys,     &kRetryBudgetKeys, &kEjectionKeys,      &kBreakerKeys,
       &kHedgeKeys,     &kServiceKeys,     &kServiceServerKeys, &kStickyKeys,
-      &kRateLimitKeys,
+      &kRateLimitKeys, &kResolverKeys,
   };
   return kAll;
 }

@@ -23,6 +23,7 @@ struct KeyTable {
 
 extern const KeyTable kTopKeys;
 extern const KeyTable kGlobalKeys;
+extern const KeyTable kResolverKeys;
 extern const KeyTable kListenerKeys;
 extern const KeyTable kRuleKeys;
 extern const KeyTable kMatchKeys;

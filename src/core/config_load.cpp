@@ -118,6 +118,7 @@ class Loader {
     loading_.damaged = damaged;
 
     if (const toml::table* global = reader.table("global")) load_global(loading_, *global);
+    if (const toml::table* resolver = reader.table("resolver")) load_resolver(loading_, *resolver);
     reader.tables("listener", [&](const toml::table& one) { load_listener(loading_, one); });
     if (const toml::table* pools = reader.table("pool")) load_pools(*pools);
     reader.tables("service", [&](const toml::table& one) { load_service(loading_, one); });

@@ -61,7 +61,8 @@ void load_cpu_affinity(Loading& loading, const toml::node& node, std::vector<uin
 void load_admin(Loading& loading, const Text& text, Global& global) {
   const Result<SocketAddress> address = SocketAddress::parse(text.value);
   if (!address) {
-    loading.diagnostics.error(text.place, address.error().text, hint_for_address(text.value));
+    loading.diagnostics.error(text.place, address.error().text,
+                              hint_for_address(text.value, /*to_bind=*/true));
     return;
   }
   global.admin = *address;
@@ -73,7 +74,8 @@ void load_bind(Loading& loading, TableReader& reader, Listener& listener, Listen
   for (Text& text : reader.strings("bind")) {
     const Result<SocketAddress> address = SocketAddress::parse(text.value);
     if (!address) {
-      loading.diagnostics.error(text.place, address.error().text, hint_for_address(text.value));
+      loading.diagnostics.error(text.place, address.error().text,
+                                hint_for_address(text.value, /*to_bind=*/true));
       continue;
     }
     listener.bind.push_back(*address);

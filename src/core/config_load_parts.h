@@ -16,6 +16,7 @@ namespace shunt::config {
 toml::table parse_toml(Loading& loading, std::string_view text);
 
 void load_global(Loading& loading, const toml::table& table);
+void load_resolver(Loading& loading, const toml::table& table);
 void load_listener(Loading& loading, const toml::table& table);
 // The `tls` of a listener: a table, or an array of tables with a certificate each.
 void load_listener_tls(Loading& loading, TableReader& reader, ListenerTls& tls);

@@ -19,6 +19,8 @@ constexpr Duration kIdleAgeMax = 30 * 24h;
 constexpr Duration kTunnelTimeoutMax = 30 * 24h;
 
 constexpr std::string_view kPlannedSchedulers[] = {"ewma"};
+constexpr Choice<AddressFamily> kFamilies[] = {
+    {"any", AddressFamily::kAny}, {"ipv4", AddressFamily::kIpv4}, {"ipv6", AddressFamily::kIpv6}};
 
 const Preset* read_preset(Loading& loading, TableReader& reader) {
   const auto type = reader.text("type");
@@ -92,19 +94,32 @@ void read_address(Loading& loading, TableReader& reader, Server& server) {
     return;
   }
   server.address_text = text->value;
-  if (text->value.starts_with("dns:")) {
-    loading.diagnostics.error(text->place, "\"dns:\" addresses are not available in this version",
-                              "write the IP address");
+  if (is_dns_address(text->value)) {
+    auto dns = parse_dns_address(text->value);
+    if (!dns) return loading.diagnostics.error(text->place, dns.error().text);
+    server.dns = std::move(*dns);
     return;
   }
   const auto address = SocketAddress::parse(text->value);
   if (!address) {
-    loading.diagnostics.error(text->place, address.error().text, hint_for_address(text->value));
+    loading.diagnostics.error(text->place, address.error().text,
+                              hint_for_address(text->value, /*to_bind=*/false));
     return;
   }
   if (address->is_ip() && address->port() == 0)
     loading.diagnostics.error(text->place, "a server's port must be 1 to 65535, not 0");
   server.address = *address;
+}
+
+void read_family(Loading& loading, TableReader& reader, Server& server) {
+  AddressFamily family{};
+  if (!reader.choice("family", family, kFamilies)) return;
+  if (server.dns) {
+    server.dns->family = family;
+  } else if (server.address.size() > 0) {
+    loading.diagnostics.error(reader.place_of("family"),
+                              "\"family\" is for addresses by name: \"dns:NAME:PORT\"");
+  }
 }
 
 }  // namespace
@@ -154,6 +169,7 @@ void load_server(Loading& loading, std::string_view pool_name, const toml::table
   Server server;
   server.place = reader.place();
   read_address(loading, reader, server);
+  read_family(loading, reader, server);
   server.name = server.address_text;
   if (const auto name = reader.text("name")) server.name = name->value;
   reader.integer("weight", server.weight, 0, kWeightMax);
@@ -169,6 +185,7 @@ void load_server(Loading& loading, std::string_view pool_name, const toml::table
       server.address.family() == AF_UNIX)
     loading.diagnostics.error(
         server.tls.place, "\"tls\" to a unix socket needs \"name\": there is no other to verify");
+  if (server.tls && server.tls.name.empty() && server.dns) server.tls.name = server.dns->host();
   pool.servers.push_back(std::move(server));
 }
 

@@ -124,6 +124,10 @@ void read_server_address(Loading& loading, TableReader& reader, ServiceServer& s
     return;
   }
   server.name = text->value;
+  if (is_dns_address(text->value))
+    return loading.diagnostics.error(text->place,
+                                     "a server of layer 4 is given by its address, not by name",
+                                     "names are for the servers of pools");
   if (const auto ip = IpAddress::parse(text->value)) {
     server.ip = *ip;
     return;

@@ -33,6 +33,7 @@ namespace shunt {
   X(kRewriteTooLarge, "rewrite_too_large", 431, "The request is too large once it is rewritten.")                  \
   X(kAnswerTooLarge, "answer_too_large", 500, "The answer is too large once its fields are edited.")               \
   X(kNoServer, "no_server", 503, "No server is available for this request.")                                       \
+  X(kNameUnresolved, "name_unresolved", 503, "The names of the servers have not been resolved.")                   \
   X(kQueueFull, "queue_full", 503, "All servers are busy, and too many requests wait for them already.")            \
   X(kQueueTimeout, "queue_timeout", 503, "No server became free in time.")                                         \
   X(kQueueShed, "queue_shed", 503, "Requests have been waiting for too long; this one was given up.")              \

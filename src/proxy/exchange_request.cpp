@@ -10,11 +10,6 @@
 namespace shunt::proxy {
 namespace {
 
-// What Host says when it names the server itself.
-std::string host_of(const SocketAddress& address) {
-  return address.is_ip() ? address.to_string() : "localhost";
-}
-
 // What of our cookies is not for servers.
 CookieFilter cookie_filter(const config::Sticky& sticky) {
   using Mode = config::Sticky::Mode;
@@ -43,7 +38,8 @@ void Exchange::try_server(const RequestHead* head) {
     if (attempt(head)) return;
     if (last_failure_ == Reason::kNoDescriptor || last_failure_ == Reason::kNoMemory) break;
   }
-  fail(last_failure_);
+  const bool none_known = last_failure_ == Reason::kNoServer && pool_->has_names;
+  fail(none_known && pool_->servers->servers().empty() ? Reason::kNameUnresolved : last_failure_);
 }
 
 // With the server bound. False: it cannot even be connected to, and is left out from now on.
@@ -212,7 +208,7 @@ void Exchange::write_head(HeadBuffer& out, const RequestHead& head, const Pool& 
   const bool names_server =
       config.host_header == config::HostHeader::kServer ||
       (config.host_header == config::HostHeader::kPass && head.authority.empty());
-  if (names_server) server_host = host_of(server.spec.address);
+  if (names_server) server_host = pool.host_of(server.spec);
   how.host = names_server ? server_host : config.host;
   ActionValues values;
   if (actions_ != nullptr) edit_request(how, values, head, pool, server);

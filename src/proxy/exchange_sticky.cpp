@@ -39,7 +39,7 @@ void Exchange::find_affinity(rules::RequestView& view) {
       sticky_key_ = sticky_key(cookie.value);
       sticky_server_ = store.find(*sticky_key_, now, lifetime(sticky));
     } else {
-      sticky_server_ = pool_->tokens.server_of_cookie(sticky.mode, cookie.value);
+      sticky_server_ = pool_->tokens->server_of_cookie(sticky.mode, cookie.value);
     }
     return sticky_server_ != 0;
   });
@@ -90,9 +90,9 @@ StickyAnswer Exchange::answer_sticky(const ResponseHead& head) {
       return {};
   }
   // A server that a reload has removed has no token.
-  const std::string_view token = pool_->tokens.token_of(server_->id);
-  if (token.empty()) return {};
-  const StickyAnswer answer{&sticky, token, session_.stream().is_tls()};
+  const std::optional<StickyToken> token = pool_->tokens->token_of(server_->id);
+  if (!token) return {};
+  const StickyAnswer answer{&sticky, *token, session_.stream().is_tls()};
   const auto is_marked = [&answer](const Field& field) {
     return rules::equals_lower(field.name, "set-cookie") && answer.marks(field.value);
   };

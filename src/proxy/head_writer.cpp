@@ -324,7 +324,8 @@ void write_response_head(HeadBuffer& out, const ResponseHead& response,
     if (removed_by_connection(response, field.name) || how.fields.drops(field.name)) continue;
     if (how.sticky.settings != nullptr && rules::equals_lower(field.name, "set-cookie") &&
         how.sticky.marks(field.value)) {
-      append_marked(out, field.name, field.value, how.sticky.token);
+      append_marked(out, field.name, field.value,
+                    {how.sticky.token.data(), how.sticky.token.size()});
     } else {
       out.append_field(field.name, field.value);
     }

@@ -27,11 +27,14 @@ struct Pool {
   bool key_is_source = false;  // sh and mh hash the client's address and port, as the kernel does.
   // Parallel to config->servers, null for plain ones; empty if all are. Into Snapshot::server_tls.
   std::vector<const io::TlsClientFiles*> tls = {};
-  std::shared_ptr<PoolState> state = {};  // Never null; shared as the servers are.
-  StickyTokens tokens = {};               // With cookies that name servers.
+  std::shared_ptr<PoolState> state = {};      // Never null; shared as the servers are.
+  std::unique_ptr<StickyTokens> tokens = {};  // With cookies that name servers; else null.
+  bool has_names = false;  // Servers by name, as whose members others come and go.
 
   // Of one of the pool's servers; null: plain.
   const io::TlsClientFiles* tls_of(const sched::Server& server) const;
+  // What a request names it by in Host.
+  std::string host_of(const sched::ServerSpec& server) const;
 };
 
 struct Snapshot {

@@ -38,12 +38,14 @@ StickyToken make_token(std::string_view key, std::string_view pool, std::string_
   return token;
 }
 
-void StickyTokens::add(const StickyToken& token, uint64_t server) {
-  entries_.push_back({token, server});
+void StickyTokens::replace(std::vector<Entry> entries) {
+  const std::lock_guard guard(mutex_);
+  entries_.swap(entries);
 }
 
 uint64_t StickyTokens::server_of(std::string_view token) const {
   if (token.size() != kMarkDigits) return 0;
+  const std::lock_guard guard(mutex_);
   uint64_t found = 0;
   for (const Entry& entry : entries_) found |= same(entry.token, token) ? entry.server : 0;
   return found;
@@ -55,10 +57,11 @@ uint64_t StickyTokens::server_of_cookie(config::Sticky::Mode mode, std::string_v
   return marked ? server_of(value.substr(0, kMarkDigits)) : 0;
 }
 
-std::string_view StickyTokens::token_of(uint64_t server) const {
+std::optional<StickyToken> StickyTokens::token_of(uint64_t server) const {
+  const std::lock_guard guard(mutex_);
   const auto found = std::ranges::find(entries_, server, &Entry::server);
   if (found == entries_.end()) return {};
-  return {found->token.data(), found->token.size()};
+  return found->token;
 }
 
 void StickyStore::resize(uint32_t entries) {
@@ -105,7 +108,7 @@ void append_sticky_fields(HeadBuffer& out, const StickyAnswer& answer) {
   out.append("Set-Cookie: ");
   out.append(settings.cookie);
   out.append("=");
-  out.append(answer.token);
+  out.append({answer.token.data(), answer.token.size()});
   out.append("; Path=");
   out.append(settings.path);
   if (!settings.domain.empty()) {

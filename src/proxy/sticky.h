@@ -1,7 +1,7 @@
 // Stickiness: which server a client has been to. Cookies name a server by a token, a keyed hash of
 // the names of pool and server: it tells nobody an address, nobody can make one up, and instances
 // with the same secret understand each other's. What clients cannot be made to carry is in a table.
-// Tokens are part of a generation, immutable; the table is the pool's, any thread.
+// Tokens are part of a generation, the table is the pool's; any thread.
 #pragma once
 
 #include <array>
@@ -23,22 +23,24 @@ using StickyToken = std::array<char, kMarkDigits>;  // Hexadecimal digits.
 
 StickyToken make_token(std::string_view key, std::string_view pool, std::string_view server);
 
-// The tokens of a pool's servers, by their ids (sched::Server::id).
+// The tokens of a pool's servers, by their ids (sched::Server::id). Names may come to stand for
+// other servers while the generation lasts; the lock is held for one look.
 class StickyTokens {
  public:
-  void add(const StickyToken& token, uint64_t server);
-  // 0: none has this token. How long it takes says nothing about the tokens.
-  uint64_t server_of(std::string_view token) const;
-  // The same of the value of a cookie, which holds a token as `mode` has it (kInsert, kPrefix).
-  uint64_t server_of_cookie(config::Sticky::Mode mode, std::string_view value) const;
-  // "" if it has none.
-  std::string_view token_of(uint64_t server) const;
-
- private:
   struct Entry {
     StickyToken token;
     uint64_t server = 0;
   };
+
+  void replace(std::vector<Entry> entries);
+  // 0: none has this token. How long it takes says nothing about the tokens.
+  uint64_t server_of(std::string_view token) const;
+  // The same of the value of a cookie, which holds a token as `mode` has it (kInsert, kPrefix).
+  uint64_t server_of_cookie(config::Sticky::Mode mode, std::string_view value) const;
+  std::optional<StickyToken> token_of(uint64_t server) const;
+
+ private:
+  mutable std::mutex mutex_;
   std::vector<Entry> entries_;
 };
 
@@ -61,7 +63,7 @@ uint64_t sticky_key(std::string_view cookie_value);
 // What an answer tells the client.
 struct StickyAnswer {
   const config::Sticky* settings = nullptr;  // Null: nothing.
-  std::string_view token;
+  StickyToken token{};
   bool secure = false;  // The client's connection is TLS.
 
   // A Set-Cookie field of the server's whose value gets the token in front.

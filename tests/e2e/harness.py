@@ -222,10 +222,10 @@ class ShuntTest(unittest.TestCase):
             if text:
                 print(f"--- {self.id()}: {path.relative_to(self.folder)}\n{text[-8000:]}", file=sys.stderr)
 
-    def origin(self, answer=None, script=None, name="origin"):
+    def origin(self, answer=None, script=None, name="origin", **options):
         """An origin as origins.Origin describes. At the end of the test none of its requests may have been malformed;
         a test that wants one clears origin.errors."""
-        origin = Origin(answer, script, name)
+        origin = Origin(answer, script, name, **options)
         self.addCleanup(lambda: self.assertEqual(origin.errors, [], f"errors at {name}"))
         self.addCleanup(origin.stop)
         return origin

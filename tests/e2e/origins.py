@@ -1,5 +1,5 @@
 # The servers behind Shunt in the tests: a scriptable origin that keeps every request byte for byte, and Debian's nginx
-# in a folder of its own. Both listen on 127.0.0.1; ports come from the harness.
+# in a folder of its own. Both listen on loopback addresses; ports come from the harness.
 import pathlib
 import socket
 import subprocess
@@ -26,7 +26,7 @@ class Origin:
             request-answer: half answers, resets, silence, answers before the request's body.
     """
 
-    def __init__(self, answer=None, script=None, name="origin", backlog=1024):
+    def __init__(self, answer=None, script=None, name="origin", backlog=1024, host="127.0.0.1", port=None):
         self.name = name
         self.answer = answer or (lambda request: response(body=f"{name}\n"))
         self.script = script
@@ -37,17 +37,18 @@ class Origin:
         self._lock = threading.Lock()
         self._open = set()
         self._backlog = backlog
-        self.port = free_port()
+        self.host = host
+        self.port = port or free_port()
         self._listener = None
         self.start()
 
     @property
     def address(self):
-        return f"127.0.0.1:{self.port}"
+        return f"{self.host}:{self.port}"
 
     def start(self):
         """Listens (again, after stop()) on the same port."""
-        self._listener = socket.create_server(("127.0.0.1", self.port), backlog=self._backlog)
+        self._listener = socket.create_server((self.host, self.port), backlog=self._backlog)
         threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
 
     def _accept(self, listener):

@@ -56,7 +56,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   settings.mode = config::Sticky::Mode::kPrefix;
   settings.cookie = kName;
   constexpr std::string_view kToken = "0123456789abcdef0123456789abcdef";
-  const StickyAnswer answer{&settings, kToken, false};
+  const StickyAnswer answer{&settings, {}, false};
   if (!answer.marks(field)) return 0;
   std::string memory(size + 128, '\0');
   HeadBuffer out(memory);

@@ -168,6 +168,85 @@ BOOST_AUTO_TEST_CASE(a_reload_that_changes_nothing_changes_nothing) {
              0u);
 }
 
+struct Zone final : MemberSource {
+  std::vector<Member> all;
+
+  std::span<const Member> members(const config::DnsAddress& /*address*/) const override {
+    return all;
+  }
+  void set(std::initializer_list<const char*> addresses) {
+    all.clear();
+    for (const char* text : addresses) all.push_back({*SocketAddress::parse(text), "img.test"});
+  }
+};
+
+std::string listed(const proxy::Snapshot& snapshot) {
+  std::vector<std::string> names;
+  for (const sched::Server* server : snapshot.pools.front().servers->servers())
+    names.push_back(fmt::format("{}*{}", server->spec.name, server->spec.weight));
+  std::ranges::sort(names);
+  return fmt::format("{}", fmt::join(names, " "));
+}
+
+BOOST_AUTO_TEST_CASE(members_of_a_name_come_go_and_keep_their_counts) {
+  const std::string pool = R"(sticky = { cookie = "S" }
+server = [{ name = "n", address = "dns:img.test:80", weight = 3, upper = 9 },
+          { name = "a", address = "127.0.0.1:9001" }]
+)";
+  Zone zone;
+  ServerSets sets;
+  Changes changes;
+  const auto with_zone = [&] { return sets.apply(prepare_text(farm(pool)), changes, &zone); };
+  auto snapshot = with_zone();
+  BOOST_TEST(listed(*snapshot) == "a*1");  // Nothing known of the name yet.
+  const config::DnsAddress name = *snapshot->config.pools[0].servers[0].dns;
+
+  zone.set({"10.0.0.1:80", "10.0.0.2:80"});
+  sets.refresh(*snapshot, {&name, 1}, zone);
+  BOOST_TEST(listed(*snapshot) == "a*1 n/10.0.0.1:80*3 n/10.0.0.2:80*3");
+  sched::ServerSet& set = *snapshot->pools[0].servers;
+  sched::Server* one = find(*snapshot, "n/10.0.0.1:80");
+  sched::Server* two = find(*snapshot, "n/10.0.0.2:80");
+  BOOST_REQUIRE(one != nullptr && two != nullptr);
+  BOOST_TEST(one->spec.upper == 9u);
+  const auto token = snapshot->pools[0].tokens->token_of(one->id);
+  BOOST_REQUIRE(token.has_value());
+  const std::string cookie(token->data(), token->size());
+  BOOST_TEST(snapshot->pools[0].tokens->server_of(cookie) == one->id);
+  set.bind(*one, sched::Counted::kActive);
+  set.bind(*two, sched::Counted::kActive);
+
+  zone.set({"10.0.0.2:80", "10.0.0.3:80"});
+  zone.all[1].weight = 2;
+  sets.refresh(*snapshot, {&name, 1}, zone);
+  BOOST_TEST(listed(*snapshot) == "a*1 n/10.0.0.2:80*3 n/10.0.0.3:80*6");
+  BOOST_TEST(!one->available);  // Ends what it has, and gets nothing new.
+  BOOST_TEST(one->active == 1u);
+  BOOST_TEST(find(*snapshot, "n/10.0.0.2:80") == two);
+  BOOST_TEST(snapshot->pools[0].tokens->server_of(cookie) == 0u);
+  set.unbind(*one, sched::Counted::kActive);
+
+  snapshot = with_zone();  // A reload.
+  BOOST_TEST(find(*snapshot, "n/10.0.0.2:80") == two);
+  BOOST_TEST(two->active == 1u);
+  BOOST_TEST(listed(*snapshot) == "a*1 n/10.0.0.2:80*3 n/10.0.0.3:80*6");
+  set.unbind(*two, sched::Counted::kActive);
+}
+
+BOOST_AUTO_TEST_CASE(another_name_is_none_of_a_pools_business) {
+  Zone zone;
+  zone.set({"10.0.0.1:80"});
+  ServerSets sets;
+  Changes changes;
+  const auto snapshot =
+      sets.apply(prepare_text(farm("server = [{ name = \"n\", address = \"dns:img.test:80\" }]\n")),
+                 changes, &zone);
+  zone.set({"10.0.0.2:80"});
+  const config::DnsAddress other{.name = "other.test", .port = 80};
+  sets.refresh(*snapshot, {&other, 1}, zone);
+  BOOST_TEST(listed(*snapshot) == "n/10.0.0.1:80*1");
+}
+
 // The only server moves to and fro while workers schedule, who must find one every time.
 BOOST_AUTO_TEST_CASE(no_worker_sees_half_of_a_reload) {
   const auto at_port = [](int port) {

@@ -97,7 +97,7 @@ BOOST_AUTO_TEST_CASE(listeners) {
       {"[[listener]]\nname = \"x\"\nbind = \"*:8080\"\n", "3:8", "does not begin with an IP",
        "0.0.0.0:8080"},
       {"[[listener]]\nname = \"x\"\nbind = \"localhost:80\"\n", "3:8", "does not begin with",
-       "names are not resolved"},
+       "write the IP address"},
       {"[[listener]]\nname = \"x\"\nbind = \"127.0.0.1:81\"\nlisten = 1\n", "4:1",
        "unknown key \"listen\"", "\"bind\""},
       {"[[listener]]\nname = \"x\"\nbind = \"127.0.0.1:80\"\n", "3:8",
@@ -217,6 +217,19 @@ BOOST_AUTO_TEST_CASE(stickiness) {
   for (const Case& one : cases) check(kInPool, one);
 }
 
+BOOST_AUTO_TEST_CASE(resolver) {
+  const Case cases[] = {
+      {"nameserver = \"10.0.0.1\"\n", "1:1", "unknown key \"nameserver\"", "\"nameservers\""},
+      {"nameservers = \"ns.local\"\n", "1:15", "\"ns.local\" is not \"IP\" or \"IP:PORT\""},
+      {"nameservers = [\"10.0.0.1\", \"10.0.0.1:0\"]\n", "1:28", "of a nameserver"},
+      {"attempts = 0\n", "1:12", "must be 1 to 10, not 0"},
+      {"ttl_min = \"2h\"\n", "1:11", "must not be longer than \"ttl_max\""},
+      {"retry_min = \"1m\"\n", "1:13", "must not be longer than \"retry_max\""},
+      {"start_wait = \"2m\"\n", "1:14", "must be 0s to 1m, not 2m"},
+  };
+  for (const Case& one : cases) check(kFarm + "[resolver]\n", one);
+}
+
 BOOST_AUTO_TEST_CASE(servers) {
   const std::string prefix = std::string(kListenerText) +
                              "[[pool.p.server]]\nname = \"a\"\naddress = \"10.0.0.1:80\"\n"
@@ -227,10 +240,19 @@ BOOST_AUTO_TEST_CASE(servers) {
       {"address = \"10.0.0.2\"\n", "1:11", "has no port"},
       {"address = \"10.0.0.2:0\"\n", "1:11", "port must be 1 to 65535"},
       {"address = \"web.local:80\"\n", "1:11", "does not begin with an IP address",
-       "names are not resolved"},
+       "\"dns:web.local:80\""},
       {"address = \"unix:run/x\"\n", "1:11", "path starts with \"/\", \"run/x\" does not"},
       {"address = \"10.0.0.2:80\"\naddr = 1\n", "2:1", "unknown key \"addr\"", "\"address\""},
-      {"address = \"dns:web:80\"\n", "1:11", "not available", "IP address"},
+      {"address = \"dns:web\"\n", "1:11", "has no port"},
+      {"address = \"dns:web:0\"\n", "1:11", "port must be 1 to 65535, not \"0\""},
+      {"address = \"dns:10.0.0.1:80\"\n", "1:11", "is an address, not a name"},
+      {"address = \"dns:web..local:80\"\n", "1:11", "\"web..local\" is not a host name"},
+      {"address = \"srv:_http._tcp.web:80\"\n", "1:11", "the ports are in the SRV records"},
+      {"address = \"10.0.0.2:80\"\nfamily = \"ipv4\"\n", "2:10", "is for addresses by name"},
+      {"address = \"dns:web:80\"\nfamily = \"inet\"\n", "2:10", "\"any\", \"ipv4\" or \"ipv6\""},
+      {"address = \"dns:web:80\"\nname = \"b\"\n[[pool.p.server]]\nname = \"b/1\"\n"
+       "address = \"10.0.0.2:80\"\n",
+       "3:1", "names that begin with \"b/\" are for the servers that dns:web:80 leads to"},
       {"name = \"a\"\naddress = \"10.0.0.2:80\"\n", "0:1", "server \"a\" is given twice"},
       {"name = \"b\"\naddress = \"10.0.0.1:80\"\n", "0:1", "10.0.0.1:80 is in pool \"p\" twice"},
       {"address = \"10.0.0.2:80\"\nweight = 65536\n", "2:10", "must be 0 to 65535, not 65536"},

@@ -129,9 +129,14 @@ BOOST_AUTO_TEST_CASE(every_pool_and_server_key) {
   const std::vector<Server>& servers = config.pools[0].servers;
   BOOST_REQUIRE(servers.size() == 2u);
   expected.servers.push_back(
-      {servers[0].place, "a", *SocketAddress::parse("10.0.0.1:80"), "10.0.0.1:80", 0, 9, 8});
-  expected.servers.push_back({servers[1].place, "unix:/run/b.sock",
-                              *SocketAddress::parse("unix:/run/b.sock"), "unix:/run/b.sock", 1, 0,
+      {servers[0].place, "a", *SocketAddress::parse("10.0.0.1:80"), {}, "10.0.0.1:80", 0, 9, 8});
+  expected.servers.push_back({servers[1].place,
+                              "unix:/run/b.sock",
+                              *SocketAddress::parse("unix:/run/b.sock"),
+                              {},
+                              "unix:/run/b.sock",
+                              1,
+                              0,
                               0});
   BOOST_TEST((config.pools[0] == expected));
 }

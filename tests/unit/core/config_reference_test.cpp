@@ -115,6 +115,7 @@ BOOST_AUTO_TEST_CASE(no_key_is_there_that_the_loader_does_not_know) {
 BOOST_AUTO_TEST_CASE(values_are_the_defaults) {
   const Loaded loaded = load_reference();
   BOOST_TEST((loaded.config.global == Global{}));
+  BOOST_TEST((loaded.config.resolver == Resolver{}));
 
   const Listener& listener = loaded.config.listeners.at(0);
   Listener expected_listener;

@@ -83,6 +83,8 @@ BOOST_AUTO_TEST_CASE(what_is_refused) {
            Case{kService + "persistence = \"1m\"\nnetmask = 64\n" + kServer, "is at most 32"},
            Case{kService + "forwrd = 1\n" + kServer, "unknown key \"forwrd\""},
            Case{kService + "[[service.server]]\naddress = \"x\"\n", "is not \"IP:PORT\" or \"IP\""},
+           Case{kService + "[[service.server]]\naddress = \"dns:a:80\"\n",
+                "by its address, not by name"},
            Case{kService + "[[service.server]]\naddress = \"[::1]:80\"\n", "has IPv4 servers"},
            Case{dr + kServer, "only forward = \"nat\" translates ports"},
            Case{kService + kServer + kServer, "server \"10.0.0.1:8080\" is given twice"},
