@@ -17,6 +17,7 @@
 #include "app/privileges.h"
 #include "core/assert.h"
 #include "core/log.h"
+#include "io/tls_kernel.h"
 
 namespace shunt::app {
 namespace {
@@ -57,6 +58,16 @@ constexpr uint64_t kSourcesMost = 1'000'000;
 
 std::string counted(size_t count, std::string_view noun) {
   return fmt::format("{} {}{}", count, noun, count == 1 ? "" : "s");
+}
+
+bool may_use_kernel_tls(const config::Config& config) {
+  const auto to_servers = [](const config::Pool& pool) {
+    return std::ranges::any_of(pool.servers, [](const config::Server& one) { return !!one.tls; });
+  };
+  const auto to_clients = [](const config::Listener& listener) { return !!listener.tls; };
+  return config.global.ktls == config::KernelTls::kAuto &&
+         (std::ranges::any_of(config.listeners, to_clients) ||
+          std::ranges::any_of(config.pools, to_servers));
 }
 
 }  // namespace
@@ -123,6 +134,8 @@ std::expected<ListenSockets::Plan, StartFailure> Server::open(const config::Conf
   auto sink = proxy::AccessLogSink::open(config.global.access_log);
   if (!sink) return start_failure(sink.error());
   log_sink_ = std::move(*sink);
+  // Asked before rights are given up, so that the kernel may load what it takes.
+  if (may_use_kernel_tls(config)) static_cast<void>(io::kernel_tls());
   auto dropped = become(config.global.user);
   if (!dropped) return start_failure(dropped.error());
 
@@ -210,6 +223,12 @@ void Server::log_start() const {
   log::info("shunt {} started: {}, {}", SHUNT_VERSION, counted(worker_count_, "worker"),
             loop_.to_string());
   const std::string listeners = describe_listeners(config());
+  if (may_use_kernel_tls(config())) {
+    const io::KernelTls& kernel = io::kernel_tls();
+    log::info("ktls = \"auto\": {}{}",
+              kernel.available ? "the kernel encrypts large bodies" : "off, because ",
+              kernel.reason);
+  }
   log::info("generation {}: {}{}{}", generation(), describe(config()),
             listeners.empty() ? "" : ": ", listeners);
 }

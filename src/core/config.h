@@ -46,6 +46,9 @@ enum class PathPolicy : uint8_t {
   kPass,    // The rules see its normal form, whatever the server makes of it.
 };
 
+// kAuto: the kernel encrypts large bodies where it can.
+enum class KernelTls : uint8_t { kAuto, kOff };
+
 struct Global {
   uint32_t workers = 0;  // 0: one per CPU that the process may use.
   // The CPU of worker i is element i modulo its size; empty: not pinned.
@@ -55,6 +58,7 @@ struct Global {
   AccessLogFormat access_log_format = AccessLogFormat::kJson;
   bool access_log_idle = false;  // Lines for idle connections that are closed, too.
   EventLoop event_loop = EventLoop::kAuto;
+  KernelTls ktls = KernelTls::kAuto;
   uint32_t max_connections = 0;  // Client connections of the process; 0: from the descriptor limit.
   Duration drain_timeout = 30s;  // How long TERM waits for requests in flight.
   std::optional<SocketAddress> admin;  // Where `shunt ctl` asks; nothing: nowhere.

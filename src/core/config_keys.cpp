@@ -14,9 +14,19 @@ constexpr Key kTop[] = {
     {"include"}, {"global"}, {"listener"}, {"rule"}, {"pool"}, {"test"}, {"service"}, {"resolver"},
 };
 constexpr Key kGlobal[] = {
-    {"workers"},           {"cpu_affinity"},    {"user"},           {"access_log"},
-    {"access_log_format"}, {"access_log_idle"}, {"event_loop"},     {"max_connections"},
-    {"drain_timeout"},     {"admin"},           {"layer4_threads"}, {"layer4_connections"},
+    {"workers"},
+    {"cpu_affinity"},
+    {"user"},
+    {"access_log"},
+    {"access_log_format"},
+    {"access_log_idle"},
+    {"event_loop"},
+    {"max_connections"},
+    {"drain_timeout"},
+    {"ktls"},
+    {"admin"},
+    {"layer4_threads"},
+    {"layer4_connections"},
 };
 constexpr Key kResolver[] = {
     {"nameservers"}, {"timeout"},   {"attempts"},  {"ttl_min"},

@@ -28,6 +28,7 @@ constexpr Choice<AccessLogFormat> kAccessLogFormats[] = {{"json", AccessLogForma
                                                          {"combined", AccessLogFormat::kCombined}};
 constexpr Choice<EventLoop> kEventLoops[] = {
     {"auto", EventLoop::kAuto}, {"io_uring", EventLoop::kIoUring}, {"epoll", EventLoop::kEpoll}};
+constexpr Choice<KernelTls> kKernelTls[] = {{"auto", KernelTls::kAuto}, {"off", KernelTls::kOff}};
 constexpr Choice<Protocol> kProtocols[] = {{"http", Protocol::kHttp}, {"tcp", Protocol::kTcp}};
 constexpr std::string_view kHttpKeys[] = {
     "body_timeout",     "send_timeout",    "keep_alive_timeout", "keep_alive_requests",
@@ -186,6 +187,7 @@ void load_global(Loading& loading, const toml::table& table) {
   reader.choice("access_log_format", global.access_log_format, kAccessLogFormats);
   reader.boolean("access_log_idle", global.access_log_idle);
   reader.choice("event_loop", global.event_loop, kEventLoops);
+  reader.choice("ktls", global.ktls, kKernelTls);
   reader.integer("max_connections", global.max_connections, 0, UINT32_MAX);
   reader.duration("drain_timeout", global.drain_timeout, 0s, kTimeoutMax);
   if (const auto admin = reader.text("admin")) load_admin(loading, *admin, global);

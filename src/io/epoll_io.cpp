@@ -362,6 +362,18 @@ int64_t EpollIo::splice_out(Fd pipe, Fd socket, size_t size, bool more) {
   return result;
 }
 
+bool EpollIo::is_writable(Fd fd) {
+  const bool writable = EventLoop::is_writable(fd);
+  if (!writable) used_up(fd, EPOLLOUT);
+  return writable;
+}
+
+int64_t EpollIo::send_record(Fd fd, uint8_t type, std::span<const char> bytes) {
+  const int64_t result = EventLoop::send_record(fd, type, bytes);
+  if (result == -EAGAIN) used_up(fd, EPOLLOUT);
+  return result;
+}
+
 void EpollIo::close(Fd fd) {
   SHUNT_ASSERT(fd >= 0);
   forget(fd);

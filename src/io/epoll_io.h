@@ -66,6 +66,8 @@ class EpollIo final : public EventLoop {
   int64_t send_now(Fd fd, std::span<const iovec> parts, bool more) override;
   int64_t splice_in(Fd socket, Fd pipe, size_t size) override;
   int64_t splice_out(Fd pipe, Fd socket, size_t size, bool more) override;
+  bool is_writable(Fd fd) override;
+  int64_t send_record(Fd fd, uint8_t type, std::span<const char> bytes) override;
   void close(Fd fd) override;
   Buffer take_buffer() override;
   void release(Buffer& buffer) override;

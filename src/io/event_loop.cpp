@@ -5,14 +5,17 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/sockios.h>
+#include <linux/tls.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 
 #include "core/assert.h"
 #include "io/epoll_io.h"
@@ -164,6 +167,34 @@ int64_t EventLoop::splice_out(Fd pipe, Fd socket, size_t size, bool more) {
 uint64_t EventLoop::unacknowledged(Fd fd) {
   int bytes = 0;
   return ::ioctl(fd, SIOCOUTQ, &bytes) == 0 && bytes > 0 ? static_cast<uint64_t>(bytes) : 0;
+}
+
+bool EventLoop::is_writable(Fd fd) {
+  pollfd one{.fd = fd, .events = POLLOUT, .revents = 0};
+  return result_of([&] { return ::poll(&one, 1, 0); }) != 0;
+}
+
+int EventLoop::encrypt_sends(Fd fd, std::span<const char> value) {
+  if (::setsockopt(fd, IPPROTO_TCP, TCP_ULP, "tls", sizeof "tls") != 0) return -errno;
+  if (::setsockopt(fd, SOL_TLS, TLS_TX, value.data(), static_cast<socklen_t>(value.size())) != 0)
+    return -errno;
+  return 0;
+}
+
+int64_t EventLoop::send_record(Fd fd, uint8_t type, std::span<const char> bytes) {
+  iovec part{const_cast<char*>(bytes.data()), bytes.size()};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof type)] = {};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof control;
+  cmsghdr* header = CMSG_FIRSTHDR(&message);
+  header->cmsg_level = SOL_TLS;
+  header->cmsg_type = TLS_SET_RECORD_TYPE;
+  header->cmsg_len = CMSG_LEN(sizeof type);
+  std::memcpy(CMSG_DATA(header), &type, sizeof type);
+  return result_of([&] { return ::sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL); });
 }
 
 // Fails only when the connection is gone already, which its next call will tell.

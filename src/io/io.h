@@ -73,6 +73,13 @@ class Io {
   // Bytes sent that the peer has not acknowledged: what the kernel still holds of them. 0 if it
   // does not tell.
   virtual uint64_t unacknowledged(Fd fd) = 0;
+  // Whether a poll for POLLOUT would complete at once.
+  virtual bool is_writable(Fd fd) = 0;
+  // From here on the kernel encrypts what is sent (kTLS); `value` is that of the option TLS_TX. 0
+  // or an error, after which the socket is as it was.
+  virtual int encrypt_sends(Fd fd, std::span<const char> value) = 0;
+  // On such a socket: a record of another type than application data, whole or not at all.
+  virtual int64_t send_record(Fd fd, uint8_t type, std::span<const char> bytes) = 0;
   virtual void shutdown_write(Fd fd) = 0;
   // Requires that no operation on `fd` is submitted.
   virtual void close(Fd fd) = 0;

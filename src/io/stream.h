@@ -45,10 +45,14 @@ class Stream {
   bool is_tls() const { return tls_ != nullptr; }
   const TlsStream* tls() const { return tls_; }  // What was agreed; null if plain.
 
-  // Whether bytes go through as they are, so that the kernel may move them past us.
-  bool may_splice() const { return tls_ == nullptr; }
+  // Whether the kernel may move bytes past us: as they are, or, on the way out, encrypted by it.
+  // That takes a connection over if there are `size` bytes to come for which it is worth while.
+  bool may_splice_in() const { return tls_ == nullptr; }
+  bool may_splice_out(uint64_t size) { return tls_ == nullptr || tls_->may_splice_out(size); }
   // A send has taken more than it said, and the rest cannot be replaced by other bytes.
   bool holds_unsent() const { return tls_ != nullptr && tls_->holds_unsent(); }
+  // Whether nothing is left, in us or above TCP in the kernel, that ending now would cut off.
+  bool may_end() const { return tls_ == nullptr || tls_->may_end(); }
 
   void recv(Io& io, RecvOp& op) {
     if (tls_ != nullptr) return tls_->recv(op);
@@ -67,7 +71,7 @@ class Stream {
     if (tls_ != nullptr) return tls_->send_now(parts, more);
     return io.send_now(fd_, parts, more);
   }
-  // Require may_splice().
+  // Require may_splice_in() and may_splice_out().
   int64_t splice_in(Io& io, Fd pipe, size_t size) { return io.splice_in(fd_, pipe, size); }
   int64_t splice_out(Io& io, Fd pipe, size_t size, bool more = false) {
     return io.splice_out(pipe, fd_, size, more);

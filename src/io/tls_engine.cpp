@@ -26,7 +26,18 @@ class TlsBio {
     return method;
   }
 
+  // Keys that OpenSSL does not tell of: of messages, only ours to change keys matters.
+  static void on_message(int sent, int, int type, const void* message, size_t size, SSL*,
+                         void* stream) {
+    const bool is_key_update = type == SSL3_RT_HANDSHAKE && size > 0 &&
+                               *static_cast<const uint8_t*>(message) == SSL3_MT_KEY_UPDATE;
+    if (sent != 0 && is_key_update) static_cast<TlsStream*>(stream)->keys_.forget();
+  }
+
  private:
+  // BIO_CTRL_SET_KTLS, which OpenSSL's headers have as a comment only.
+  static constexpr int kSetKernelKeys = 72;
+
   static TlsStream& stream_of(BIO* bio) { return *static_cast<TlsStream*>(BIO_get_data(bio)); }
 
   // One read of the socket that did not give all that was asked for is the last in a call: the next
@@ -59,18 +70,33 @@ class TlsBio {
     TlsEngine::Outgoing& out = stream.engine_.outgoing_;
     BIO_clear_retry_flags(bio);
     *written = 0;
+    if (stream.by_kernel_) return refuse(stream);
     if (out.size == out.bytes.size() && !stream.flush()) return 0;
-    if (stream.holds_unsent()) {
+    if (stream.unsent() > 0) {
       BIO_set_retry_write(bio);
       return 0;
     }
     *written = std::min(size, out.bytes.size() - out.size);
     std::memcpy(out.bytes.data() + out.size, data, *written);
     out.size += *written;
+    stream.keys_.count({data, *written});
     return 1;
   }
 
-  static long control(BIO* bio, int command, long, void*) {
+  // Once the kernel encrypts, OpenSSL has nothing to send but an alert, which the end of the
+  // connection says as well, and new keys, which the peer has asked for and only kernels from 6.14
+  // on can take.
+  static int refuse(TlsStream& stream) {
+    stream.socket_error_ = -EPROTO;
+    stream.failure_ = "the peer asked for new keys, which kTLS has not";
+    return 0;
+  }
+
+  // kSetKernelKeys: OpenSSL's offer of the keys to the kernel, in the kernel's layout; for sending
+  // if `number` is not 0. It is declined, since most connections are never worth it; the stream
+  // keeps them for later. OpenSSL goes on encrypting.
+  static long control(BIO* bio, int command, long number, void* data) {
+    if (command == kSetKernelKeys && number != 0) stream_of(bio).keys_.keep(data);
     if (command == BIO_CTRL_FLUSH) return 1;  // Done at the end of the stream's call.
     if (command == BIO_CTRL_EOF) return BIO_test_flags(bio, BIO_FLAGS_IN_EOF) != 0 ? 1 : 0;
     return 0;
@@ -160,6 +186,11 @@ TlsStream* TlsEngine::make(SslHandle ssl, Fd fd, TlsContextUse& use) {
   TlsStream* stream = streams_.make(*this, fd, std::move(ssl), use);
   BIO_set_data(bio, stream);
   BIO_set_init(bio, 1);
+  if (use_kernel_) {
+    SSL_set_options(stream->ssl(), SSL_OP_ENABLE_KTLS);
+    SSL_set_msg_callback(stream->ssl(), &TlsBio::on_message);
+    SSL_set_msg_callback_arg(stream->ssl(), stream);
+  }
   ++use.streams;
   return stream;
 }

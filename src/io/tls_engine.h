@@ -35,12 +35,17 @@ class TlsEngine {
   // Plain bytes of one record (RFC 8446 §5.1), and of one write to the socket.
   static constexpr size_t kRecordSize = 16 * 1024;
   static constexpr size_t kWriteSize = 64 * 1024;
+  // Bytes for which it pays to let the kernel take a connection over.
+  static constexpr uint64_t kTakeOverMinimum = 64 * 1024;
 
   // `tickets` are those of the process.
   TlsEngine(Io& io, TlsTicketKeys& tickets);
   TlsEngine(const TlsEngine&) = delete;
   TlsEngine& operator=(const TlsEngine&) = delete;
   ~TlsEngine();  // Requires that all streams have been freed.
+
+  // Whether connections that begin from here on may be taken over by the kernel (tls_kernel.h).
+  void use_kernel(bool use) { use_kernel_ = use; }
 
   // The contexts for these files, made now or when the same files were asked for before. Null if
   // memory is short: the files have been tried out. They stay until a forget_unwanted() that no
@@ -92,6 +97,7 @@ class TlsEngine {
   Slab<TlsStream> streams_;
   Instant turn_ = kNever;  // That of the last handshake step.
   uint32_t steps_ = 0;     // In that turn.
+  bool use_kernel_ = false;
   Outgoing outgoing_;
   std::array<char, kRecordSize> record_;  // Small parts on their way into one record.
 };

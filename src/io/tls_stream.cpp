@@ -1,5 +1,5 @@
-// One TLS connection: the handshake, records in both directions, and the end. The BIO between
-// OpenSSL and the event loop is in tls_engine.cpp.
+// One TLS connection: the handshake, receiving, and the end. Sending is in tls_stream_send.cpp, the
+// BIO between OpenSSL and the event loop in tls_engine.cpp.
 #include "io/tls_stream.h"
 
 #include <openssl/err.h>
@@ -18,57 +18,7 @@
 namespace shunt::io {
 namespace {
 
-// Goes through gathered parts in pieces of at most a record: large parts as they are, small ones
-// moved together.
-class Records {
- public:
-  Records(std::span<const iovec> parts, std::span<char> room) : parts_(parts), room_(room) {}
-
-  void skip(size_t size) {
-    while (size > 0) {
-      const std::span<char> rest = current();
-      SHUNT_ASSERT(!rest.empty());
-      const size_t step = std::min(size, rest.size());
-      offset_ += step;
-      size -= step;
-    }
-  }
-
-  // Empty at the end.
-  std::span<const char> next() {
-    std::span<char> rest = current();
-    if (rest.size() >= room_.size() || is_last()) {
-      rest = rest.first(std::min(rest.size(), room_.size()));
-      offset_ += rest.size();
-      return rest;
-    }
-    size_t filled = 0;
-    for (; filled < room_.size() && !rest.empty(); rest = current()) {
-      const size_t step = std::min(rest.size(), room_.size() - filled);
-      std::memcpy(room_.data() + filled, rest.data(), step);
-      filled += step;
-      offset_ += step;
-    }
-    return room_.first(filled);
-  }
-
- private:
-  // What is left of the first part that has anything left.
-  std::span<char> current() {
-    while (!parts_.empty() && offset_ == parts_.front().iov_len) {
-      parts_ = parts_.subspan(1);
-      offset_ = 0;
-    }
-    if (parts_.empty()) return {};
-    return {static_cast<char*>(parts_.front().iov_base) + offset_,
-            parts_.front().iov_len - offset_};
-  }
-  bool is_last() const { return parts_.size() <= 1; }
-
-  std::span<const iovec> parts_;
-  std::span<char> room_;
-  size_t offset_ = 0;  // In the first part.
-};
+constexpr char kCloseNotify[] = {SSL3_AL_WARNING, SSL_AD_CLOSE_NOTIFY};
 
 }  // namespace
 
@@ -102,7 +52,7 @@ void TlsStream::complete(int32_t result) {
 
 void TlsStream::wait_for_bytes(Op& op) {
   if (has_bytes_) return engine_.io().post(op, fd_, POLLIN);
-  const uint32_t room = holds_unsent() ? POLLOUT : 0;
+  const uint32_t room = unsent() > 0 ? POLLOUT : 0;
   engine_.io().poll(op, fd_, POLLIN | POLLRDHUP | room);
 }
 
@@ -157,7 +107,7 @@ void TlsStream::on_receive_ready(int32_t result) {
 void TlsStream::poll(Op& op, uint32_t events) {
   if (ssl_ != nullptr && (events & POLLIN) != 0) {
     if (has_bytes_) return engine_.io().post(op, fd_, POLLIN);
-    if (holds_unsent()) events |= POLLOUT;
+    if (unsent() > 0) events |= POLLOUT;
   }
   engine_.io().poll(op, fd_, events);
 }
@@ -217,94 +167,17 @@ int64_t TlsStream::failed(int result) {
   return socket_error_;
 }
 
-// --- Sending ---
-
-int64_t TlsStream::send_now(std::span<const iovec> parts, bool more) {
-  SHUNT_ASSERT(ssl_ != nullptr);
-  if (broken_) return socket_error_;
-  if (!flush_unsent()) return socket_error_;
-  if (holds_unsent()) return -EAGAIN;
-  static_cast<void>(more);  // Every call ends with a record and a push.
-  size_t accepted = 0;
-  if (!encrypt(parts, std::exchange(owed_, false) ? 1 : 0, accepted)) return socket_error_;
-  if (!holds_unsent()) return static_cast<int64_t>(accepted);
-  owed_ = true;
-  return accepted > 1 ? static_cast<int64_t>(accepted - 1) : -EAGAIN;
-}
-
-// Until everything is accepted, `skip` bytes included, or the kernel has no room. False on an
-// error.
-bool TlsStream::encrypt(std::span<const iovec> parts, size_t skip, size_t& accepted) {
-  Records records(parts, engine_.record_);
-  records.skip(skip);
-  accepted = skip;
-  for (std::span<const char> record = records.next(); !record.empty(); record = records.next()) {
-    size_t written = 0;
-    ERR_clear_error();
-    const int done = SSL_write_ex(ssl_.get(), record.data(), record.size(), &written);
-    if (done != 1) {
-      // The BIO takes whatever it gets here, so this is never a want of room.
-      const int64_t reason = failed(done);
-      SHUNT_ASSERT(reason < 0 && reason != -EAGAIN);
-      flush();
-      return false;
-    }
-    accepted += written;
-    if (engine_.outgoing_.size < TlsEngine::kWriteSize) continue;
-    if (!flush()) return false;
-    if (holds_unsent()) return true;
-  }
-  return flush();
-}
-
-// Sends what OpenSSL has encrypted in this call; what the kernel does not take is kept. False on an
-// error of the socket.
-bool TlsStream::flush() {
-  TlsEngine::Outgoing& out = engine_.outgoing_;
-  const size_t size = std::exchange(out.size, 0);
-  if (size == 0) return true;
-  SHUNT_ASSERT(!holds_unsent());
-  const iovec part{out.bytes.data(), size};
-  int64_t sent = engine_.io().send_now(fd_, {&part, 1}, false);
-  if (sent == -EAGAIN) sent = 0;
-  if (sent < 0) {
-    socket_error_ = static_cast<int>(sent);
-    broken_ = true;
-    return false;
-  }
-  const size_t rest = size - static_cast<size_t>(sent);
-  if (rest == 0) return true;
-  unsent_ = std::make_unique_for_overwrite<char[]>(rest);
-  std::memcpy(unsent_.get(), out.bytes.data() + sent, rest);
-  unsent_begin_ = 0;
-  unsent_size_ = static_cast<uint32_t>(rest);
-  return true;
-}
-
-// False on an error of the socket; what is left may still be unsent otherwise.
-bool TlsStream::flush_unsent() {
-  if (!holds_unsent()) return true;
-  const iovec part{unsent_.get() + unsent_begin_, unsent_size_};
-  const int64_t sent = engine_.io().send_now(fd_, {&part, 1}, false);
-  if (sent == -EAGAIN) return true;
-  if (sent < 0) {
-    socket_error_ = static_cast<int>(sent);
-    broken_ = true;
-    return false;
-  }
-  unsent_begin_ += static_cast<uint32_t>(sent);
-  unsent_size_ -= static_cast<uint32_t>(sent);
-  if (unsent_size_ == 0) unsent_.reset();
-  return true;
-}
-
 // --- Ending ---
 
 // Only behind everything else: an end that was announced is one that the peer may rely on.
 void TlsStream::send_close_notify() {
   if (ssl_ == nullptr || !established_ || broken_) return;
+  if (by_kernel_) {
+    engine_.io().send_record(fd_, SSL3_RT_ALERT, kCloseNotify);
+    return;
+  }
   flush_unsent();
-  if (broken_ || holds_unsent()) return;
+  if (broken_ || unsent() > 0) return;
   ERR_clear_error();
   SSL_shutdown(ssl_.get());
   ERR_clear_error();

@@ -13,6 +13,7 @@
 #include <string_view>
 
 #include "io/io.h"
+#include "io/tls_kernel.h"
 
 struct bio_st;
 struct ssl_st;
@@ -48,8 +49,14 @@ class TlsStream {
   // that the caller waits for room as on a plain socket and comes again with the same bytes.
   int64_t send_now(std::span<const iovec> parts, bool more);
   // Bytes that a send_now did not report as sent are on their way all the same.
-  bool holds_unsent() const { return unsent() > 0; }
+  bool holds_unsent() const { return owed_ || unsent() > 0; }
   uint32_t unsent() const { return unsent_size_; }  // Bytes of records.
+  // Whether the kernel encrypts what is sent. It takes over here, if it can and `size` bytes are
+  // worth the trouble; then the descriptor takes plain bytes, by splice too.
+  bool may_splice_out(uint64_t size);
+  // False while records may wait in the kernel for room in TCP's buffer: an end of our direction
+  // would overtake them. Room for more (POLLOUT) ends that.
+  bool may_end() const;
   // Whether the peer has sent anything at all.
   bool has_heard() const { return heard_; }
 
@@ -93,6 +100,7 @@ class TlsStream {
   int64_t failed(int result);
   bool flush();
   bool flush_unsent();
+  int64_t send_by_kernel(std::span<const iovec> parts, bool more);
   void send_close_notify();
 
   TlsEngine& engine_;
@@ -105,9 +113,12 @@ class TlsStream {
   bool broken_ = false;     // A fatal error: OpenSSL must not be asked for anything more.
   bool drained_ = false;    // In this call, the socket gave less than was asked for.
   bool has_bytes_ = false;  // OpenSSL has some that it was not asked for yet.
-  bool owed_ = false;       // The first byte of the next send_now has been encrypted already.
+  bool owed_ = false;       // The first byte of the next send_now has been taken already.
+  bool by_kernel_ = false;  // The kernel encrypts; OpenSSL only reads any more.
   int socket_error_ = 0;    // Of the last failed call on the socket, negative.
   const char* failure_ = "";
+
+  TlsKernelKeys keys_;  // For sending; known only if the kernel might take over.
 
   // Encrypted and not taken by the kernel.
   std::unique_ptr<char[]> unsent_;

@@ -137,7 +137,7 @@ BodyRelay::Step BodyRelay::step() {
   if (pending_ != nullptr) return flush_pending();
   if (!head_.empty() || (!source_complete_ && !plan_.input->empty())) return forward_input();
   if (pipe_) return drain_pipe();
-  if (source_complete_) return finish(End::kDone);
+  if (source_complete_) return plan_.sink->may_end() ? finish(End::kDone) : wait_for_sink();
   if (may_splice()) return fill_pipe();
   return read_some();
 }
@@ -285,9 +285,10 @@ void BodyRelay::keep_excess(std::span<const char> bytes) {
 
 bool BodyRelay::may_splice() const {
   if (no_splice_ || plan_.chunk_output || plan_.framing == Framing::kChunked) return false;
-  if (!plan_.source->may_splice() || !plan_.sink->may_splice()) return false;
   if (plan_.small_first && !bulk_) return false;
-  return plan_.framing == Framing::kUntilClose || remaining_ >= kSpliceMinimum;
+  const uint64_t expected = plan_.framing == Framing::kUntilClose ? kSpliceSize : remaining_;
+  return expected >= kSpliceMinimum && plan_.source->may_splice_in() &&
+         plan_.sink->may_splice_out(expected);
 }
 
 // Moves what the source has into the pipe; the pipe is held only while something is in it.

@@ -1,6 +1,8 @@
 // Makes the contexts that a snapshot wants, and forgets the others. See the header.
 #include "proxy/tls_use.h"
 
+#include "io/tls_kernel.h"
+
 namespace shunt::proxy {
 
 // Contexts are made of files that prepare() has tried out: only memory can be short.
@@ -10,6 +12,8 @@ void use_tls(Context& context, std::span<const std::unique_ptr<ListenerState>> l
     context.tls = std::make_unique<io::TlsEngine>(context.io, *snapshot.tickets);
   if (context.tls == nullptr) return;
   io::TlsEngine& tls = *context.tls;
+  tls.use_kernel(snapshot.config.global.ktls == config::KernelTls::kAuto &&
+                 io::kernel_tls().available);
   tls.begin_generation();
   for (const auto& state : listeners) {
     // Clients still come to a listener that is leaving.

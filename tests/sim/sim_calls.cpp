@@ -95,6 +95,20 @@ uint64_t SimIo::unacknowledged(Fd fd) {
   return descriptor.peer != nullptr ? descriptor.peer->outgoing_size_ : 0;
 }
 
+bool SimIo::is_writable(Fd fd) {
+  return connected(fd, "is_writable").room() > 0;
+}
+
+// As kernels without kTLS do.
+int SimIo::encrypt_sends(Fd fd, std::span<const char>) {
+  connected(fd, "encrypt_sends");
+  return -ENOENT;
+}
+
+int64_t SimIo::send_record(Fd fd, uint8_t, std::span<const char>) {
+  violation(fmt::format("send_record on descriptor {}, which is plain", fd));
+}
+
 void SimIo::shutdown_write(Fd fd) {
   Descriptor& descriptor = get(fd, Kind::kSocket, "shutdown_write");
   if (descriptor.peer != nullptr) descriptor.peer->socket_shutdown();

@@ -96,6 +96,9 @@ class SimIo final : public io::Io {
   int64_t splice_in(Fd socket, Fd pipe, size_t size) override;
   int64_t splice_out(Fd pipe, Fd socket, size_t size, bool more) override;
   uint64_t unacknowledged(Fd fd) override;
+  bool is_writable(Fd fd) override;
+  int encrypt_sends(Fd fd, std::span<const char> value) override;
+  int64_t send_record(Fd fd, uint8_t type, std::span<const char> bytes) override;
   void shutdown_write(Fd fd) override;
   void close(Fd fd) override;
   void close_reset(Fd fd) override;

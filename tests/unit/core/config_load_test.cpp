@@ -48,6 +48,7 @@ BOOST_AUTO_TEST_CASE(every_global_key) {
       std::string(kListenerText) + std::string(kPoolText) +
       "[global]\nworkers = 4\ncpu_affinity = [0, 2]\nuser = \"nobody\"\naccess_log = \"/a.log\"\n"
       "access_log_format = \"combined\"\nevent_loop = \"io_uring\"\nmax_connections = 5000\n"
+      "ktls = \"off\"\n"
       "drain_timeout = \"0s\"\nlayer4_threads = 2\nlayer4_connections = 5000\n");
   Global expected;
   expected.workers = 4;
@@ -56,6 +57,7 @@ BOOST_AUTO_TEST_CASE(every_global_key) {
   expected.access_log = "/a.log";
   expected.access_log_format = AccessLogFormat::kCombined;
   expected.event_loop = EventLoop::kIoUring;
+  expected.ktls = KernelTls::kOff;
   expected.max_connections = 5000;
   expected.drain_timeout = 0s;
   expected.layer4_threads = 2;
