@@ -12,10 +12,10 @@ bool Stream::accept_tls(TlsEngine& engine, TlsServerContext& context) {
   return tls_ != nullptr;
 }
 
-bool Stream::connect_tls(TlsEngine& engine, TlsClientContext& context, std::string_view name) {
+bool Stream::connect_tls(TlsEngine& engine, TlsClientContext& context, const TlsPeer& peer) {
   SHUNT_ASSERT(is_open());
   SHUNT_ASSERT(tls_ == nullptr);
-  tls_ = engine.connect(context, fd_, name);
+  tls_ = engine.connect(context, fd_, peer);
   return tls_ != nullptr;
 }
 

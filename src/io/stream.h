@@ -37,9 +37,7 @@ class Stream {
 
   // From here on the connection speaks TLS; handshake() comes next. False if memory is short.
   [[nodiscard]] bool accept_tls(TlsEngine& engine, TlsServerContext& context);
-  // `name`: the server's host name or IP address, which its certificate must have.
-  [[nodiscard]] bool connect_tls(TlsEngine& engine, TlsClientContext& context,
-                                 std::string_view name);
+  [[nodiscard]] bool connect_tls(TlsEngine& engine, TlsClientContext& context, const TlsPeer& peer);
   void handshake(Op& op) { tls_->handshake(op); }
 
   bool is_tls() const { return tls_ != nullptr; }

@@ -232,7 +232,9 @@ Result<std::unique_ptr<TlsClientContext>> TlsClientContext::create(const TlsClie
   SSL_CTX* raw = made->context_.get();
   SSL_CTX_set_default_read_buffer_len(raw, kClientReadSize);
   SSL_CTX_set_alpn_protos(raw, kHttp11, sizeof kHttp11);
-  SSL_CTX_set_session_cache_mode(raw, SSL_SESS_CACHE_OFF);
+  // OpenSSL hands over each session that a server gives, and keeps none.
+  SSL_CTX_set_session_cache_mode(raw, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+  SSL_CTX_sess_set_new_cb(raw, &on_session);
   if (!files.identity.certificate.empty()) SHUNT_TRY(use_identity(raw, files.identity, library));
   if (!files.settings.verify) return made;
   SSL_CTX_set_verify(raw, SSL_VERIFY_PEER, nullptr);
@@ -242,6 +244,12 @@ Result<std::unique_ptr<TlsClientContext>> TlsClientContext::create(const TlsClie
     return fail(openssl_error());
   }
   return made;
+}
+
+// 1: the session is ours to free.
+int TlsClientContext::on_session(SSL* ssl, SSL_SESSION* session) {
+  static_cast<TlsStream*>(SSL_get_app_data(ssl))->keep_session(SessionHandle(session));
+  return 1;
 }
 
 SslHandle TlsClientContext::make_ssl(std::string_view name) {

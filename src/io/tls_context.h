@@ -92,6 +92,8 @@ class TlsClientContext {
   TlsContextUse use;
 
  private:
+  static int on_session(SSL* ssl, SSL_SESSION* session);
+
   const bool verify_;
   ContextHandle context_;
 };

@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "core/wall_clock.h"
 #include "io/tls_context.h"
 
 namespace shunt::io {
@@ -172,11 +173,19 @@ TlsStream* TlsEngine::accept(TlsServerContext& context, Fd fd) {
   return make(std::move(ssl), fd, context.use);
 }
 
-TlsStream* TlsEngine::connect(TlsClientContext& context, Fd fd, std::string_view name) {
-  SslHandle ssl = context.make_ssl(name);
+TlsStream* TlsEngine::connect(TlsClientContext& context, Fd fd, const TlsPeer& peer) {
+  SslHandle ssl = context.make_ssl(peer.name);
   if (ssl == nullptr) return nullptr;
   SSL_set_connect_state(ssl.get());
-  return make(std::move(ssl), fd, context.use);
+  if (peer.sessions != nullptr) {
+    const SessionHandle session = peer.sessions->take(peer.settings, wall_clock_ms() / 1000);
+    if (session != nullptr) SSL_set_session(ssl.get(), session.get());
+  }
+  TlsStream* stream = make(std::move(ssl), fd, context.use);
+  if (stream == nullptr) return nullptr;
+  stream->sessions_ = peer.sessions;
+  stream->settings_ = peer.settings;
+  return stream;
 }
 
 TlsStream* TlsEngine::make(SslHandle ssl, Fd fd, TlsContextUse& use) {
@@ -186,6 +195,7 @@ TlsStream* TlsEngine::make(SslHandle ssl, Fd fd, TlsContextUse& use) {
   TlsStream* stream = streams_.make(*this, fd, std::move(ssl), use);
   BIO_set_data(bio, stream);
   BIO_set_init(bio, 1);
+  SSL_set_app_data(stream->ssl(), stream);
   if (use_kernel_) {
     SSL_set_options(stream->ssl(), SSL_OP_ENABLE_KTLS);
     SSL_set_msg_callback(stream->ssl(), &TlsBio::on_message);
@@ -201,10 +211,16 @@ void TlsEngine::free(TlsStream& stream) {
   if (--use.streams == 0 && !use.wanted) forget_unwanted();
 }
 
-bool TlsEngine::may_step() {
-  if (turn_ != io_.now()) steps_ = 0;
-  turn_ = io_.now();
-  return ++steps_ <= kStepsPerTurn;
+// A turn is over when the clock has moved, and when one whose step it has put off comes again.
+bool TlsEngine::may_step(TlsStream& stream) {
+  if (turn_time_ != io_.now() || stream.put_off_in_ == turn_) {
+    ++turn_;
+    steps_ = 0;
+  }
+  turn_time_ = io_.now();
+  if (++steps_ <= kStepsPerTurn) return true;
+  stream.put_off_in_ = turn_;
+  return false;
 }
 
 }  // namespace shunt::io

@@ -58,8 +58,7 @@ class TlsEngine {
 
   // Null if memory is short. Given back with free().
   TlsStream* accept(TlsServerContext& context, Fd fd);
-  // `name`: the server's host name or IP address.
-  TlsStream* connect(TlsClientContext& context, Fd fd, std::string_view name);
+  TlsStream* connect(TlsClientContext& context, Fd fd, const TlsPeer& peer);
   void free(TlsStream& stream);
 
   size_t streams() const { return streams_.in_use(); }
@@ -78,7 +77,8 @@ class TlsEngine {
   };
 
   TlsStream* make(SslHandle ssl, Fd fd, TlsContextUse& use);
-  bool may_step();
+  // Whether `stream` may do a step of its handshake now; otherwise it asks again in the next turn.
+  bool may_step(TlsStream& stream);
 
   // What OpenSSL has encrypted in the call that is running.
   struct Outgoing {
@@ -95,8 +95,9 @@ class TlsEngine {
   std::vector<std::unique_ptr<TlsServerContext>> servers_;
   std::vector<std::unique_ptr<TlsClientContext>> clients_;
   Slab<TlsStream> streams_;
-  Instant turn_ = kNever;  // That of the last handshake step.
-  uint32_t steps_ = 0;     // In that turn.
+  Instant turn_time_ = kNever;  // Of the turn of the last handshake step,
+  uint64_t turn_ = 0;           // its number,
+  uint32_t steps_ = 0;          // and the steps in it.
   bool use_kernel_ = false;
   Outgoing outgoing_;
   std::array<char, kRecordSize> record_;  // Small parts on their way into one record.

@@ -66,7 +66,7 @@ void TlsStream::handshake(Op& op) {
 void TlsStream::on_handshake_ready(int32_t result) {
   Op& op = *held_;
   if (result < 0 || op.cancelled || ssl_ == nullptr) return complete(-ECANCELED);
-  if (!engine_.may_step()) return engine_.io().post(op, fd_, result);
+  if (!engine_.may_step(*this)) return engine_.io().post(op, fd_, result);
   drained_ = false;
   if (!flush_unsent()) return complete(socket_error_);
   ERR_clear_error();
@@ -233,6 +233,10 @@ std::string_view TlsStream::peer_subject(std::span<char> room) const {
   const size_t kept = std::min(static_cast<size_t>(size), room.size());
   std::memcpy(room.data(), data, kept);
   return {room.data(), kept};
+}
+
+void TlsStream::keep_session(SessionHandle session) {
+  if (sessions_ != nullptr) sessions_->keep(std::move(session), settings_);
 }
 
 bool TlsStream::resumed() const {

@@ -14,6 +14,7 @@
 
 #include "io/io.h"
 #include "io/tls_kernel.h"
+#include "io/tls_sessions.h"
 
 struct bio_st;
 struct ssl_st;
@@ -22,6 +23,13 @@ namespace shunt::io {
 
 class TlsEngine;
 struct TlsContextUse;
+
+// The server at the other end of a connection, as TLS must know it.
+struct TlsPeer {
+  std::string_view name;            // Host name or IP address, which its certificate must have.
+  TlsSessions* sessions = nullptr;  // Outlives the connection.
+  uint64_t settings = 0;            // TlsClientFiles::key: what the connection is checked by.
+};
 
 struct SslFree {
   void operator()(ssl_st* ssl) const;
@@ -83,6 +91,8 @@ class TlsStream {
   // Why a handshake or the connection failed, a constant text; "" if it did not.
   const char* failure() const { return failure_; }
 
+  void keep_session(SessionHandle session);  // One that the server gave us; for the contexts.
+
   Fd fd() const { return fd_; }
   ssl_st* ssl() const { return ssl_.get(); }  // For TlsEngine and the contexts.
 
@@ -110,12 +120,13 @@ class TlsStream {
 
   bool established_ = false;
   bool heard_ = false;
-  bool broken_ = false;     // A fatal error: OpenSSL must not be asked for anything more.
-  bool drained_ = false;    // In this call, the socket gave less than was asked for.
-  bool has_bytes_ = false;  // OpenSSL has some that it was not asked for yet.
-  bool owed_ = false;       // The first byte of the next send_now has been taken already.
-  bool by_kernel_ = false;  // The kernel encrypts; OpenSSL only reads any more.
-  int socket_error_ = 0;    // Of the last failed call on the socket, negative.
+  bool broken_ = false;      // A fatal error: OpenSSL must not be asked for anything more.
+  bool drained_ = false;     // In this call, the socket gave less than was asked for.
+  bool has_bytes_ = false;   // OpenSSL has some that it was not asked for yet.
+  bool owed_ = false;        // The first byte of the next send_now has been taken already.
+  bool by_kernel_ = false;   // The kernel encrypts; OpenSSL only reads any more.
+  uint64_t put_off_in_ = 0;  // Number of the turn that had no room for our step.
+  int socket_error_ = 0;     // Of the last failed call on the socket, negative.
   const char* failure_ = "";
 
   TlsKernelKeys keys_;  // For sending; known only if the kernel might take over.
@@ -124,6 +135,10 @@ class TlsStream {
   std::unique_ptr<char[]> unsent_;
   uint32_t unsent_begin_ = 0;
   uint32_t unsent_size_ = 0;
+
+  // Of a server.
+  TlsSessions* sessions_ = nullptr;
+  uint64_t settings_ = 0;
 
   // The operation that waits for us, with its own callback.
   Op* held_ = nullptr;

@@ -16,6 +16,8 @@
 namespace shunt::io {
 namespace {
 
+constexpr int64_t kStepsMost = 1000;  // At once: most of a year.
+
 // Fills `out` from `secret`; `label` keeps the uses of one secret apart.
 void derive(std::span<const uint8_t> secret, std::string_view label, std::span<uint8_t> out) {
   const std::unique_ptr<EVP_KDF, void (*)(EVP_KDF*)> kdf(EVP_KDF_fetch(nullptr, "HKDF", nullptr),
@@ -60,6 +62,8 @@ void TlsTicketKeys::fill() {
 
 TlsTicketRing TlsTicketKeys::ring(int64_t now) {
   const std::scoped_lock lock(mutex_);
+  // A clock that was set from 1970 would cost a second of steps.
+  ring_.until = std::max(ring_.until, now - kStepsMost * kRotationSeconds);
   while (ring_.until <= now) step();
   return ring_;
 }

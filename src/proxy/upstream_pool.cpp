@@ -63,7 +63,8 @@ void UpstreamConnection::on_connect(int32_t result) {
   const std::string name = tls_->settings.name.empty() && server_.address.is_ip()
                                ? server_.address.ip().to_string()
                                : tls_->settings.name;
-  if (context == nullptr || !stream_.connect_tls(engine, *context, name)) {
+  const io::TlsPeer peer{name, &server_.sessions, tls_->key};
+  if (context == nullptr || !stream_.connect_tls(engine, *context, peer)) {
     User* user = user_;
     pool_.close(*this);
     return user->on_connected(-ENOMEM);

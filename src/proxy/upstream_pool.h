@@ -17,6 +17,7 @@
 #include "io/io.h"
 #include "io/stream.h"
 #include "io/tls_files.h"
+#include "io/tls_sessions.h"
 #include "proxy/context.h"
 #include "proxy/http_parser.h"
 #include "proxy/input.h"
@@ -106,6 +107,7 @@ struct UpstreamServer : ListNode<> {
   uint32_t connections = 0;  // In any state.
   uint64_t id = 0;           // sched::Server::id.
   SocketAddress address;     // Outlives the connect operations.
+  io::TlsSessions sessions;  // If it speaks TLS.
 
   // Turn by turn: what was parked in an earlier one counts as idle.
   void settle(Instant now);

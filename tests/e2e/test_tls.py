@@ -375,6 +375,30 @@ class ServerTest(TlsTest):
             status, body = self.ask(client, "/big")
             self.assertEqual((status, len(body)), (200, 256 * 20_000))
 
+    def test_second_connection_is_resumed_unless_settings_have_changed(self):
+        self.tls_origin("ssl_protocols TLSv1.3;"
+                        'location = /reused { return 200 "$ssl_protocol $ssl_session_reused\\n"; }')
+        servers = f'server = [ {{ address = "127.0.0.1:{self.port}" }} ]\nidle_connections = 0\n'
+        port = free_port()
+        by_name = farm(port, [], pool=servers + 'tls = { ca = "authority.pem", name = "origin.test" }')
+        by_address = farm(port, [], pool=servers + 'tls = { ca = "authority.pem" }')
+        shunt = self.shunt(by_name)
+
+        def ask():
+            return self.client(port).get("/reused").text
+
+        self.assertEqual([ask() for _ in range(6)], ["TLSv1.3 .\n"] + ["TLSv1.3 r\n"] * 5)
+        shunt.write(by_address)
+        shunt.send_signal(signal.SIGHUP)
+        shunt.wait_for_log(RELOADED)
+        self.assertEqual([ask() for _ in range(3)], ["TLSv1.3 .\n"] + ["TLSv1.3 r\n"] * 2)
+
+    def test_resumption_with_the_old_version(self):
+        self.tls_origin('ssl_protocols TLSv1.2; location = /reused { return 200 "$ssl_session_reused\\n"; }')
+        pool = f'server = [ {{ address = "127.0.0.1:{self.port}" }} ]\nidle_connections = 0\ntls = {{ verify = false }}'
+        shunt = self.shunt(farm(free_port(), [], pool=pool))
+        self.assertEqual([self.client(shunt.port).get("/reused").text for _ in range(4)], [".\n"] + ["r\n"] * 3)
+
     def test_plain_server_is_not_taken_for_one(self):
         self.port = self.nginx().port  # Answers with an error page, in the clear.
         answers, entries = self.ask_by("{ verify = false }")

@@ -144,7 +144,9 @@ std::string chunked(std::string_view body, size_t chunk, std::string_view traile
 }
 
 ProxyWorld::ProxyWorld(const WorldOptions& options)
-    : io_(std::make_unique<SimIo>(options.sim)), server_count_(options.servers) {
+    : io_(std::make_unique<SimIo>(options.sim)),
+      server_count_(options.servers),
+      tls_to_servers_(options.tls_to_servers) {
   sink_ = *proxy::AccessLogSink::open("off");
   log_ = std::make_unique<proxy::AccessLog>(*sink_, config::AccessLogFormat::kJson);
   snapshot_ = std::make_shared<proxy::Snapshot>();
@@ -190,12 +192,23 @@ ProxyWorld::ProxyWorld(const WorldOptions& options)
   snapshot_->listener_limiters.push_back(limiter_for(config.listeners[0].rate_limit));
   for (const config::Rule& each : config.rules)
     snapshot_->rule_limiters.push_back(limiter_for(each.rate_limit));
+  add_tls(options.tls_to_clients);
   service_ = proxy::Service::create(
       *io_, metrics_, *log_,
       {.connections_max = options.workers_connections_max, .sources = &sources_});
   service_->use(snapshot_);
   listener_ = io_->listen(*SocketAddress::parse("10.0.0.1:80"));
   service_->add_listener(listener_, 0);
+}
+
+void ProxyWorld::add_tls(bool to_clients) {
+  if (to_clients)
+    snapshot_->listener_tls.push_back(std::make_unique<io::TlsServerFiles>(tls_server_files()));
+  if (tls_to_servers_) {
+    snapshot_->server_tls.push_back(std::make_unique<io::TlsClientFiles>(tls_client_files()));
+    snapshot_->pools[0].tls.assign(server_count_, snapshot_->server_tls[0].get());
+  }
+  if (to_clients || tls_to_servers_) snapshot_->tickets = &tickets_;
 }
 
 // A test that failed half way leaves connections behind; they are taken down before what they use.
@@ -209,26 +222,40 @@ SocketAddress ProxyWorld::server_address(uint32_t index) {
   return *SocketAddress::parse(fmt::format("10.1.0.{}:8080", index + 1));
 }
 
+// `End`: SimPeer or TlsEnd.
+template <class End>
+void ProxyWorld::answer(End& end, std::string& input, const Handler& handler) {
+  input += end.take();
+  for (;;) {
+    SimMessage request;
+    const ReadResult result = read_message(input, "", false, request);
+    if (result == ReadResult::kMore) break;
+    if (result == ReadResult::kBroken) throw std::runtime_error("the origin cannot read: " + input);
+    bool close = false;
+    const std::string bytes = handler(request, close);
+    if (!bytes.empty()) end.send(bytes);
+    if (close) return end.close();
+  }
+  if (end.ended()) end.close();
+}
+
 void ProxyWorld::serve(uint32_t server, Handler handler) {
   io_->serve(server_address(server), [this, handler](SimPeer& peer) {
-    origin_input_.push_back(std::make_unique<std::string>());
-    std::string* input = origin_input_.back().get();
-    peer.on_event = [handler, input](SimPeer& origin) {
-      *input += origin.take();
-      for (;;) {
-        SimMessage request;
-        const ReadResult result = read_message(*input, "", false, request);
-        if (result == ReadResult::kMore) break;
-        if (result == ReadResult::kBroken)
-          throw std::runtime_error("the origin cannot read: " + *input);
-        bool close = false;
-        const std::string answer = handler(request, close);
-        if (!answer.empty()) origin.send(answer);
-        if (close) return origin.close();
-      }
-      if (origin.ended()) origin.close();
-    };
+    Origin& origin = *origins_.emplace_back(std::make_unique<Origin>());
+    if (tls_to_servers_) {
+      origin.tls = std::make_unique<TlsEnd>(
+          peer, TlsEnd::Side::kServer,
+          [handler, &origin](TlsEnd& end) { answer(end, origin.input, handler); });
+    } else {
+      peer.on_event = [handler, &origin](SimPeer& end) { answer(end, origin.input, handler); };
+    }
   });
+}
+
+uint64_t ProxyWorld::resumed_at_servers() const {
+  return static_cast<uint64_t>(std::ranges::count_if(origins_, [](const auto& origin) {
+    return origin->tls != nullptr && origin->tls->resumed();
+  }));
 }
 
 void ProxyWorld::serve_all(const Handler& handler) {

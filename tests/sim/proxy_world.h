@@ -11,9 +11,11 @@
 
 #include "core/config.h"
 #include "core/metrics.h"
+#include "core/wall_clock.h"
 #include "proxy/access_log.h"
 #include "proxy/service.h"
 #include "sim/sim_io.h"
+#include "sim/tls_end.h"
 
 namespace shunt::sim {
 
@@ -47,6 +49,8 @@ struct WorldOptions {
   SimOptions sim;
   uint32_t servers = 1;
   uint32_t workers_connections_max = 1024;
+  bool tls_to_clients = false;  // Who connects then wraps its peer in a TlsEnd.
+  bool tls_to_servers = false;
   std::function<void(config::Config&)> adjust;  // Before the snapshot is built.
 };
 
@@ -66,6 +70,8 @@ class ProxyWorld {
     return io_->connect(listener_, *SocketAddress::parse(from));
   }
   sched::ServerSet& servers() { return *servers_; }
+  uint64_t resumed_at_servers()
+      const;  // Connections to origins with a TLS session of an earlier one.
 
   // Every server answers with `handler`: a request in, the bytes of the answer out; `close` ends
   // the connection behind it.
@@ -85,6 +91,10 @@ class ProxyWorld {
   void finish();
 
  private:
+  void add_tls(bool to_clients);
+  template <class End>
+  static void answer(End& end, std::string& input, const Handler& handler);
+
   std::unique_ptr<SimIo> io_;
   Metrics metrics_;
   KeyCounts sources_{1024, 1};
@@ -95,7 +105,14 @@ class ProxyWorld {
   std::unique_ptr<proxy::Service> service_;
   Fd listener_ = -1;
   uint32_t server_count_;
-  std::vector<std::unique_ptr<std::string>> origin_input_;
+  io::TlsTicketKeys tickets_{wall_clock_ms() / 1000};
+  const bool tls_to_servers_;
+
+  struct Origin {
+    std::string input;
+    std::unique_ptr<TlsEnd> tls;  // Null: plain.
+  };
+  std::vector<std::unique_ptr<Origin>> origins_;
 };
 
 }  // namespace shunt::sim

@@ -98,14 +98,28 @@ std::string answer(const SimMessage& request, Random& random, bool& close) {
 
 struct Client {
   SimPeer* peer = nullptr;
+  std::unique_ptr<TlsEnd> tls;  // Null: plain.
   std::vector<Request> requests;
   bool resets = false;
+
+  void send(std::string_view bytes) {
+    if (tls != nullptr) return tls->send(bytes);
+    peer->send(bytes);
+  }
+  const std::string& received() const {
+    return tls != nullptr ? tls->received() : peer->received();
+  }
+  bool ended() const { return tls != nullptr ? tls->ended() : peer->ended(); }
+  void close() {
+    if (tls != nullptr && !peer->over()) return tls->close();
+    peer->close();
+  }
 };
 
 // Checks what a client got; returns how many right answers it holds.
 size_t check_client(const Client& client, bool faults) {
-  std::string bytes = client.peer->received();
-  const bool ended = client.peer->ended();
+  std::string bytes = client.received();
+  const bool ended = client.ended();
   size_t right = 0;
   for (const Request& request : client.requests) {
     SimMessage message;
@@ -137,7 +151,8 @@ size_t check_client(const Client& client, bool faults) {
   return right;
 }
 
-size_t run_seed(uint64_t seed) {
+// `flow` must live until the world is made.
+WorldOptions options_for(uint64_t seed, Random& flow) {
   WorldOptions options;
   options.sim = SimOptions::from_seed(seed);
   // An exchange holds up to three receive buffers: its request, what is pipelined behind, and the
@@ -146,7 +161,6 @@ size_t run_seed(uint64_t seed) {
   options.sim.trace = std::getenv("SHUNT_SIM_TRACE") != nullptr;
   options.servers = 3;
   // Half of the worlds are short of servers, so that requests wait, and try again what they may.
-  Random flow(seed ^ 0xf10c);
   const bool short_of_servers = flow.below(2) == 0;
   options.adjust = [&flow, short_of_servers](config::Config& config) {
     // A byte per write and 50 ms between writes are less than an administrator would put up with.
@@ -162,6 +176,14 @@ size_t run_seed(uint64_t seed) {
     pool.hedge.delay_min = std::chrono::milliseconds(1);
     pool.ejection.failures = static_cast<uint32_t>(flow.below(4));
   };
+  options.tls_to_clients = flow.below(3) == 0;
+  options.tls_to_servers = flow.below(3) == 0;
+  return options;
+}
+
+size_t run_seed(uint64_t seed) {
+  Random flow(seed ^ 0xf10c);
+  const WorldOptions options = options_for(seed, flow);
   ProxyWorld world(options);
   Random& random = world.io().random();
   const bool faults = random.below(2) == 0;
@@ -178,13 +200,15 @@ size_t run_seed(uint64_t seed) {
   uint64_t id = 0;
   for (Client& client : clients) {
     client.peer = &world.connect();
+    if (options.tls_to_clients)
+      client.tls = std::make_unique<TlsEnd>(*client.peer, TlsEnd::Side::kClient);
     const bool slow = random.below(4) == 0;
     if (slow) client.peer->slow_down(1'000, std::chrono::milliseconds(random.below(50)));
     const size_t largest = largest_body(options.sim, slow);
     const size_t count = 1 + random.below(8);
     for (size_t i = 0; i < count; ++i) {
       client.requests.push_back(make_request(random, ++id, i + 1 == count, largest));
-      client.peer->send(client.requests.back().bytes);
+      client.send(client.requests.back().bytes);
     }
     client.resets = faults && random.below(5) == 0;
   }
@@ -201,7 +225,7 @@ size_t run_seed(uint64_t seed) {
   for (Client& client : clients) {
     if (client.resets) continue;
     right += check_client(client, faults);
-    client.peer->close();
+    client.close();
   }
   world.finish();
   return right;

@@ -1,0 +1,62 @@
+// Which session a connection resumes by: the newest of the same settings, of TLS 1.3 once, and
+// never one that is too old.
+#include "io/tls_sessions.h"
+
+#include <openssl/ssl.h>
+
+#include <boost/test/unit_test.hpp>
+
+namespace shunt::io {
+namespace {
+
+constexpr int64_t kNow = 1'700'000'000;
+
+// As OpenSSL makes them: resumable with an id.
+SessionHandle session(int version, unsigned char id, int64_t time = kNow) {
+  SessionHandle made(SSL_SESSION_new());
+  SSL_SESSION_set_protocol_version(made.get(), version);
+  SSL_SESSION_set1_id(made.get(), &id, 1);
+  SSL_SESSION_set_time(made.get(), static_cast<long>(time));
+  return made;
+}
+
+int id_of(const SessionHandle& session) {
+  unsigned size = 0;
+  return session ? *SSL_SESSION_get_id(session.get(), &size) : -1;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(tls_sessions)
+
+BOOST_AUTO_TEST_CASE(of_tls_1_3_the_newest_and_each_once) {
+  TlsSessions sessions;
+  BOOST_TEST(!sessions.take(1, kNow));
+  for (unsigned char id = 1; id <= 6; ++id) sessions.keep(session(TLS1_3_VERSION, id), 1);
+  BOOST_TEST(sessions.size() == TlsSessions::kKept);
+  for (const int expected : {6, 5, 4, 3, -1}) BOOST_TEST(id_of(sessions.take(1, kNow)) == expected);
+}
+
+BOOST_AUTO_TEST_CASE(of_tls_1_2_the_newest_again_and_again) {
+  TlsSessions sessions;
+  for (unsigned char id = 1; id <= 2; ++id) sessions.keep(session(TLS1_2_VERSION, id), 1);
+  for (int i = 0; i < 3; ++i) BOOST_TEST(id_of(sessions.take(1, kNow)) == 2);
+}
+
+BOOST_AUTO_TEST_CASE(never_of_other_settings) {
+  TlsSessions sessions;
+  sessions.keep(session(TLS1_2_VERSION, 1), 1);
+  BOOST_TEST(!sessions.take(2, kNow));
+  BOOST_TEST(!sessions.take(1, kNow));  // They have changed once: nothing says that they are back.
+}
+
+BOOST_AUTO_TEST_CASE(not_for_long) {
+  TlsSessions sessions;
+  sessions.keep(session(TLS1_2_VERSION, 1, kNow), 1);
+  BOOST_TEST(id_of(sessions.take(1, kNow + TlsSessions::kSecondsLongest - 1)) == 1);
+  BOOST_TEST(!sessions.take(1, kNow + TlsSessions::kSecondsLongest));
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace shunt::io
