@@ -6,8 +6,8 @@
 #include <boost/test/unit_test.hpp>
 #include <chrono>
 
-#include "io/stream.h"
 #include "core/wall_clock.h"
+#include "io/stream.h"
 #include "io/tls_context.h"
 #include "io/tls_engine.h"
 #include "sim/sim_io.h"
