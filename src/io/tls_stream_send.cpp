@@ -159,6 +159,8 @@ bool TlsStream::may_splice_out(uint64_t size) {
   if (by_kernel_) return !broken_;
   if (size < TlsEngine::kTakeOverMinimum || !keys_.known()) return false;
   if (!established_ || broken_ || holds_unsent()) return false;
+  // The peer has asked for new keys, which OpenSSL changes with its next record.
+  if (SSL_get_key_update_type(ssl_.get()) != SSL_KEY_UPDATE_NONE) return false;
   const std::span<const char> value = keys_.value();
   by_kernel_ = !value.empty() && engine_.io().encrypt_sends(fd_, value) == 0;
   keys_.forget();  // In use, or of no use.
