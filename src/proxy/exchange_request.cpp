@@ -93,9 +93,14 @@ UpstreamConnection* Exchange::take_kept(const sched::Server& server, UpstreamCon
 // Null: `failure` says why.
 UpstreamConnection* Exchange::connect(const sched::Server& server, UpstreamConnection::User& user,
                                       Reason& failure) {
+  const Pool* known = pool_that_knows(server, *pool_, *context_.generation->snapshot);
+  if (known == nullptr) {
+    failure = Reason::kNoServer;
+    return nullptr;
+  }
   int error = 0;
   UpstreamConnection* connection =
-      context_.upstreams->connect(server, user, error, pool_->tls_of(server));
+      context_.upstreams->connect(server, user, error, known->tls_of(server));
   if (connection == nullptr) failure = reason_of_connect(error);
   return connection;
 }

@@ -71,8 +71,10 @@ void Mirror::start(size_t size) {
     connection_ = context.upstreams->take(server_, idle_limits(*pool_.config), false, *this,
                                           pool_.tls_of(server_));
   if (connection_ != nullptr) return send_more();
+  const Pool* known = pool_that_knows(server_, pool_, *context.generation->snapshot);
+  if (known == nullptr) return fail();
   int error = 0;
-  connection_ = context.upstreams->connect(server_, *this, error, pool_.tls_of(server_));
+  connection_ = context.upstreams->connect(server_, *this, error, known->tls_of(server_));
   if (connection_ == nullptr) return fail();
   arm(pool_.config->connect_timeout);
 }

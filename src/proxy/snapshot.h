@@ -31,6 +31,8 @@ struct Pool {
   std::unique_ptr<StickyTokens> tokens = {};  // With cookies that name servers; else null.
   bool has_names = false;  // Servers by name, as whose members others come and go.
 
+  // False: the server came with a later reload, and only that says how to speak to it.
+  bool knows(const sched::Server& server) const;
   // Of one of the pool's servers; null: plain.
   const io::TlsClientFiles* tls_of(const sched::Server& server) const;
   // What a request names it by in Host.
@@ -58,5 +60,9 @@ struct Snapshot {
   std::vector<std::shared_ptr<RateLimiter>> rule_limiters;
   std::vector<std::shared_ptr<RateLimiter>> listener_limiters;
 };
+
+// Where it says how to speak to `server`: in the request's own pool, or in the newest generation's
+// of that name. Null: the server may want TLS, and this worker has not been told yet.
+const Pool* pool_that_knows(const sched::Server& server, const Pool& own, const Snapshot& newest);
 
 }  // namespace shunt::proxy

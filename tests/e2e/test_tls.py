@@ -5,9 +5,12 @@ import hashlib
 import os
 import ssl
 import subprocess
+import threading
+import time
 import unittest
 
-from harness import TIMEOUT, ShuntTest, Wrk, farm, free_port, main, response, run_shunt, signal, wait_until
+from harness import (SLOWNESS, TIMEOUT, ShuntTest, Wrk, farm, free_port, main, read_response, response, run_shunt,
+                     signal, wait_until)
 from tls import TlsClient, client_context, make_certificate, openssl
 
 RELOADED = r"reload: generation (\d+):"
@@ -30,6 +33,13 @@ class TlsTest(ShuntTest):
         lines = [f"GET {target} HTTP/1.1", "Host: localhost", *(f"{name}: {value}" for name, value in headers)]
         client.send("\r\n".join(lines).encode() + b"\r\n\r\n")
         return self.read(client)
+
+    def reload(self, shunt, config=None):
+        count = shunt.log().count("info reload: generation")
+        if config is not None:
+            shunt.write(config)
+        shunt.send_signal(signal.SIGHUP)
+        shunt.wait_for_log(RELOADED, count + 1)
 
     def read(self, client):
         head = client.read_until(b"\r\n\r\n").decode()
@@ -242,13 +252,6 @@ class CertificatesTest(TlsTest):
                     self.assertEqual(request.header_all("X-Else"), ["1"])
             shunt.stop()
 
-    def reload(self, shunt, config=None):
-        count = shunt.log().count("info reload: generation")
-        if config is not None:
-            shunt.write(config)
-        shunt.send_signal(signal.SIGHUP)
-        shunt.wait_for_log(RELOADED, count + 1)
-
     def test_certificates_change_with_a_reload_and_a_bad_one_does_not(self):
         self.certificate("site", ["localhost"])
         origin = self.origin()
@@ -388,9 +391,7 @@ class ServerTest(TlsTest):
             return self.client(port).get("/reused").text
 
         self.assertEqual([ask() for _ in range(6)], ["TLSv1.3 .\n"] + ["TLSv1.3 r\n"] * 5)
-        shunt.write(by_address)
-        shunt.send_signal(signal.SIGHUP)
-        shunt.wait_for_log(RELOADED)
+        self.reload(shunt, by_address)
         self.assertEqual([ask() for _ in range(3)], ["TLSv1.3 .\n"] + ["TLSv1.3 r\n"] * 2)
 
     def test_resumption_with_the_old_version(self):
@@ -398,6 +399,28 @@ class ServerTest(TlsTest):
         pool = f'server = [ {{ address = "127.0.0.1:{self.port}" }} ]\nidle_connections = 0\ntls = {{ verify = false }}'
         shunt = self.shunt(farm(free_port(), [], pool=pool))
         self.assertEqual([self.client(shunt.port).get("/reused").text for _ in range(4)], [".\n"] + ["r\n"] * 3)
+
+    def test_a_server_that_comes_while_a_request_waits_is_not_asked_in_clear(self):
+        release = threading.Event()
+        self.addCleanup(release.set)
+
+        def hold(_):
+            release.wait(TIMEOUT)
+            return response(body="plain\n")
+
+        origin, nginx = self.origin(hold), self.tls_origin()
+        port = free_port()
+        plain = f'{{ name = "plain", address = "127.0.0.1:{origin.port}", max_connections = 1 }}'
+        new = f'{{ name = "new", address = "127.0.0.1:{self.port}", tls = {{ ca = "authority.pem" }} }}'
+        shunt = self.shunt(farm(port, [], workers=1, pool=f"server = [ {plain} ]"))
+        first, second = self.client(port), self.client(port)
+        first.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        wait_until(lambda: origin.requests, "the first request")
+        second.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        time.sleep(0.3 * SLOWNESS)  # It waits now.
+        self.reload(shunt, farm(port, [], workers=1, pool=f"server = [ {plain}, {new} ]"))
+        self.assertEqual(read_response(second, "GET").body, b"index\n")
+        self.assertEqual(len(nginx.requests()), 1)
 
     def test_plain_server_is_not_taken_for_one(self):
         self.port = self.nginx().port  # Answers with an error page, in the clear.
