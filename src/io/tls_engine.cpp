@@ -177,14 +177,15 @@ TlsStream* TlsEngine::connect(TlsClientContext& context, Fd fd, const TlsPeer& p
   SslHandle ssl = context.make_ssl(peer.name);
   if (ssl == nullptr) return nullptr;
   SSL_set_connect_state(ssl.get());
-  if (peer.sessions != nullptr) {
-    const SessionHandle session = peer.sessions->take(peer.settings, wall_clock_ms() / 1000);
-    if (session != nullptr) SSL_set_session(ssl.get(), session.get());
-  }
+  TlsSession session;
+  if (peer.sessions != nullptr)
+    session = peer.sessions->take(peer.settings, wall_clock_ms() / 1000);
+  if (session.handle != nullptr) SSL_set_session(ssl.get(), session.handle.get());
   TlsStream* stream = make(std::move(ssl), fd, context.use);
   if (stream == nullptr) return nullptr;
   stream->sessions_ = peer.sessions;
   stream->settings_ = peer.settings;
+  stream->proven_at_ = session.proven_at;
   return stream;
 }
 

@@ -13,6 +13,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstddef>
 #include <cstring>
 
 #include "core/assert.h"
@@ -22,6 +23,23 @@ namespace {
 
 // In all of them the record's number stands at the end, in network order.
 constexpr size_t kNumberSize = 8;
+// In those of AES-GCM the nonce's explicit part (RFC 5288 §3) stands first. In TLS 1.2 OpenSSL and
+// the kernel both count it up from a random beginning, in TLS 1.3 there is none.
+constexpr size_t kExplicitNonce = sizeof(tls_crypto_info);
+static_assert(offsetof(tls12_crypto_info_aes_gcm_128, iv) == kExplicitNonce);
+static_assert(offsetof(tls12_crypto_info_aes_gcm_256, iv) == kExplicitNonce);
+static_assert(TLS_CIPHER_AES_GCM_128_IV_SIZE == kNumberSize);
+static_assert(TLS_CIPHER_AES_GCM_256_IV_SIZE == kNumberSize);
+
+bool has_explicit_nonce(const tls_crypto_info& head) {
+  return head.version == TLS_1_2_VERSION && head.cipher_type != TLS_CIPHER_CHACHA20_POLY1305;
+}
+
+// A number in network order.
+void count_up(std::span<char, kNumberSize> number) {
+  for (size_t i = kNumberSize; i > 0; --i)
+    if (++number[i - 1] != 0) return;
+}
 
 // The size of the value for a cipher; 0: one that we do not know.
 uint32_t size_for(uint16_t cipher) {
@@ -95,6 +113,7 @@ void TlsKernelKeys::keep(const void* info) {
   SHUNT_ASSERT(size <= info_.size());
   std::memcpy(info_.data(), info, size);
   size_ = size;
+  explicit_nonce_ = has_explicit_nonce(head);
 }
 
 void TlsKernelKeys::forget() {
@@ -117,9 +136,8 @@ void TlsKernelKeys::count(std::span<const char> bytes) {
     bytes = bytes.subspan(step);
     if (left_ > 0) continue;
     header_seen_ = 0;
-    for (size_t i = size_; i > size_ - kNumberSize; --i) {
-      if (++info_[i - 1] != 0) break;
-    }
+    count_up(std::span(info_).subspan(size_ - kNumberSize).first<kNumberSize>());
+    if (explicit_nonce_) count_up(std::span(info_).subspan<kExplicitNonce, kNumberSize>());
   }
 }
 

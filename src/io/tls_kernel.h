@@ -44,9 +44,10 @@ class TlsKernelKeys {
   static constexpr size_t kHeaderSize = 5;  // RFC 8446 §5.1: type, version, length.
 
   std::array<char, kSizeMax> info_{};
-  uint32_t size_ = 0;         // Of info_; 0: no keys.
-  uint32_t header_seen_ = 0;  // Bytes of the header of the record at hand.
-  uint32_t left_ = 0;         // Its length, then bytes of it that have not been seen.
+  uint32_t size_ = 0;            // Of info_; 0: no keys.
+  bool explicit_nonce_ = false;  // Part of info_, counted as the records are.
+  uint32_t header_seen_ = 0;     // Bytes of the header of the record at hand.
+  uint32_t left_ = 0;            // Its length, then bytes of it that have not been seen.
 };
 
 }  // namespace shunt::io

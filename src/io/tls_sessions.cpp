@@ -11,24 +11,24 @@ void SessionFree::operator()(SSL_SESSION* session) const {
   SSL_SESSION_free(session);
 }
 
-void TlsSessions::keep(SessionHandle session, uint64_t settings) {
+void TlsSessions::keep(TlsSession session, uint64_t settings) {
   if (kept_.size() == kKept) kept_.erase(kept_.begin());
   kept_.push_back({std::move(session), settings});
 }
 
-SessionHandle TlsSessions::take(uint64_t settings, int64_t now) {
+TlsSession TlsSessions::take(uint64_t settings, int64_t now) {
   std::erase_if(kept_, [settings, now](const Kept& one) {
-    const SSL_SESSION* session = one.session.get();
-    return one.settings != settings || SSL_SESSION_is_resumable(session) == 0 ||
-           now - int64_t{SSL_SESSION_get_time(session)} >= kSecondsLongest;
+    const TlsSession& session = one.session;
+    return one.settings != settings || SSL_SESSION_is_resumable(session.handle.get()) == 0 ||
+           now - session.proven_at >= kSecondsLongest;
   });
-  if (kept_.empty()) return nullptr;
-  SSL_SESSION* newest = kept_.back().session.get();
-  if (SSL_SESSION_get_protocol_version(newest) != TLS1_3_VERSION) {
-    SSL_SESSION_up_ref(newest);
-    return SessionHandle(newest);
+  if (kept_.empty()) return {};
+  TlsSession& newest = kept_.back().session;
+  if (SSL_SESSION_get_protocol_version(newest.handle.get()) != TLS1_3_VERSION) {
+    SSL_SESSION_up_ref(newest.handle.get());
+    return {SessionHandle(newest.handle.get()), newest.proven_at};
   }
-  SessionHandle session = std::move(kept_.back().session);
+  TlsSession session = std::move(newest);
   kept_.pop_back();
   return session;
 }

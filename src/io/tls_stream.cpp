@@ -236,7 +236,9 @@ std::string_view TlsStream::peer_subject(std::span<char> room) const {
 }
 
 void TlsStream::keep_session(SessionHandle session) {
-  if (sessions_ != nullptr) sessions_->keep(std::move(session), settings_);
+  if (sessions_ == nullptr) return;
+  const int64_t now = SSL_SESSION_get_time(session.get());
+  sessions_->keep({std::move(session), resumed() ? proven_at_ : now}, settings_);
 }
 
 bool TlsStream::resumed() const {

@@ -139,6 +139,7 @@ class TlsStream {
   // Of a server.
   TlsSessions* sessions_ = nullptr;
   uint64_t settings_ = 0;
+  int64_t proven_at_ = 0;  // The session it began with; seconds since 1970.
 
   // The operation that waits for us, with its own callback.
   Op* held_ = nullptr;

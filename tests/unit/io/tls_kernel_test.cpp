@@ -57,6 +57,38 @@ BOOST_AUTO_TEST_CASE(the_number_carries) {
   BOOST_TEST(equal(kept.value(), keys(0x2'0000)));
 }
 
+// In TLS 1.2 no nonce may be used twice either: OpenSSL has used one for each record.
+BOOST_AUTO_TEST_CASE(the_explicit_nonce_is_counted_too) {
+  struct Row {
+    uint16_t version;
+    unsigned char last;  // Byte of the nonce, after two records from 0xfe on.
+    unsigned char before_last;
+  };
+  for (const Row row : {Row{TLS_1_2_VERSION, 0, 1}, Row{TLS_1_3_VERSION, 0xfe, 0}}) {
+    BOOST_TEST_CONTEXT("version " << row.version) {
+      auto info = keys(5);
+      info.info.version = row.version;
+      info.iv[7] = 0xfe;
+      TlsKernelKeys kept;
+      kept.keep(&info);
+      kept.count(record(10));
+      kept.count(record(10));
+      info.rec_seq[7] = 7;
+      info.iv[7] = row.last;
+      info.iv[6] = row.before_last;
+      BOOST_TEST(equal(kept.value(), info));
+    }
+  }
+  tls12_crypto_info_chacha20_poly1305 info{};
+  info.info = {TLS_1_2_VERSION, TLS_CIPHER_CHACHA20_POLY1305};
+  TlsKernelKeys kept;
+  kept.keep(&info);
+  kept.count(record(10));
+  info.rec_seq[7] = 1;
+  const std::span<const char> value = kept.value();
+  BOOST_TEST((value.size() == sizeof info && std::memcmp(value.data(), &info, sizeof info) == 0));
+}
+
 BOOST_AUTO_TEST_CASE(no_value_within_a_record_or_without_keys) {
   TlsKernelKeys kept;
   BOOST_TEST(!kept.known());
