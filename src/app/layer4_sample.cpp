@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <chrono>
 #include <string_view>
+#include <unordered_map>
 
 #include "app/layer4_plan.h"
 
@@ -56,16 +57,18 @@ ServiceSample sample_of(l4::Service& service) {
     sample.netmask =
         uint32_t{spec.persistence_prefix} - (sample.addresses[0].address.is_v4() ? kV4Prefix : 0);
   const std::vector<sched::ServerSample> counted = service.set().samples();
+  std::unordered_map<std::string_view, const sched::ServerSample*> by_name;
+  for (const sched::ServerSample& each : counted) by_name.emplace(each.spec.name, &each);
   for (const l4::RealServer* server : service.listed()) {
     RealServerSample& one = sample.servers.emplace_back(sample_of(*server));
-    const auto same = std::ranges::find(
-        counted, one.name, [](const sched::ServerSample& each) { return each.spec.name; });
-    if (same == counted.end()) continue;  // It is about to be removed.
-    one.weight = same->spec.weight;
-    one.upper = same->spec.upper;
-    one.lower = same->spec.lower;
-    one.active = same->active;
-    one.inactive = same->inactive;
+    const auto found = by_name.find(one.name);
+    if (found == by_name.end()) continue;  // It is about to be removed.
+    const sched::ServerSample& same = *found->second;
+    one.weight = same.spec.weight;
+    one.upper = same.spec.upper;
+    one.lower = same.spec.lower;
+    one.active = same.active;
+    one.inactive = same.inactive;
   }
   return sample;
 }

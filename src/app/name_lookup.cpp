@@ -33,6 +33,16 @@ bool is_of(DnsType type, const SocketAddress& address) {
   return address.ip().is_v4() == (type == DnsType::kA);
 }
 
+// The first ones by priority, and of these always the same ones, in whatever order they came.
+void cut(std::vector<io::DnsService>& services) {
+  std::erase_if(services,
+                [](const io::DnsService& one) { return one.host.empty() || one.port == 0; });
+  std::ranges::sort(services, {}, [](const io::DnsService& one) {
+    return std::tuple(one.priority, std::string_view(one.host), one.port);
+  });
+  if (services.size() > kHostsMost) services.resize(kHostsMost);
+}
+
 class Evaluation {
  public:
   Evaluation(const config::DnsAddress& address, std::span<const Question> questions,
@@ -45,10 +55,14 @@ class Evaluation {
     } else {
       for (const IpAddress& ip : addresses(address_.name)) add(ip, address_.port, address_.name, 1);
     }
-    std::ranges::sort(found_.members, {}, [](const Member& member) {
-      return std::tuple(member.address.ip(), member.address.port());
-    });
+    merge();
     found_.trouble = failure_;
+    if (found_.members.size() > kMembersMost) {
+      found_.members.resize(kMembersMost);
+      if (failure_.empty())
+        found_.trouble = fmt::format("{} leads to more than {} servers, the others get nothing",
+                                     address_.name, kMembersMost);
+    }
     // What does not exist is only worth a word if nothing else does.
     if (found_.members.empty() && failure_.empty())
       found_.trouble =
@@ -64,15 +78,11 @@ class Evaluation {
       found_.members.assign(previous_.begin(), previous_.end());
       return;
     }
-    std::vector<io::DnsService> services = reply.services;
-    std::ranges::sort(services, {}, [](const io::DnsService& one) {
-      return std::tuple(one.priority, std::string_view(one.host), one.port);
-    });
+    const std::vector<io::DnsService>& services = reply.services;
     for (size_t i = 0; i < services.size(); ++i) {
       const io::DnsService& one = services[i];
       // The next priority is for when nobody is left in this one.
       if (!found_.members.empty() && one.priority != services[i - 1].priority) return;
-      if (one.host.empty() || one.port == 0) continue;
       for (const IpAddress& ip : addresses(one.host)) add(ip, one.port, one.host, one.weight);
     }
   }
@@ -117,15 +127,25 @@ class Evaluation {
     }
   }
 
-  // Two records for one address are one server with the weight of both.
   void add(const IpAddress& ip, uint16_t port, const std::string& host, uint16_t weight) {
-    const SocketAddress address(ip, port);
-    const auto known = std::ranges::find(found_.members, address, &Member::address);
-    if (known == found_.members.end()) {
-      found_.members.push_back({address, host, weight});
-    } else if (address_.service) {
-      known->weight = static_cast<uint16_t>(std::min<int64_t>(known->weight + weight, kWeightMax));
+    found_.members.push_back({SocketAddress(ip, port), host, weight});
+  }
+
+  // Two records for one address are one server with the weight of both.
+  void merge() {
+    std::vector<Member> merged;
+    std::ranges::stable_sort(found_.members, {}, [](const Member& member) {
+      return std::tuple(member.address.ip(), member.address.port());
+    });
+    for (Member& member : found_.members) {
+      if (merged.empty() || merged.back().address != member.address) {
+        merged.push_back(std::move(member));
+      } else if (address_.service) {
+        uint16_t& weight = merged.back().weight;
+        weight = static_cast<uint16_t>(std::min<int64_t>(weight + member.weight, kWeightMax));
+      }
     }
+    found_.members = std::move(merged);
   }
 
   const config::DnsAddress& address_;
@@ -162,11 +182,11 @@ std::optional<size_t> NameLookup::next() {
 
 void NameLookup::on_reply(size_t number, io::DnsReply reply) {
   SHUNT_ASSERT(number < asked_ && !questions_[number].reply);
+  cut(reply.services);
   const std::vector<io::DnsService> services = reply.services;
   questions_[number].reply = std::move(reply);
   ++replies_;
-  for (const io::DnsService& service : services)
-    if (!service.host.empty() && service.port != 0) add_host(service.host);
+  for (const io::DnsService& service : services) add_host(service.host);
 }
 
 Found evaluate(const config::DnsAddress& address, std::span<const Question> questions,

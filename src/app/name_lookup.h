@@ -29,6 +29,10 @@ struct Question {
   std::optional<io::DnsReply> reply;
 };
 
+// What one name may lead to: whoever answers for it decides no more than that about our memory.
+inline constexpr size_t kHostsMost = 64;     // Of an SRV answer, by priority.
+inline constexpr size_t kMembersMost = 256;  // By address.
+
 // The questions follow each other: for SRV, the hosts are known after the first reply.
 class NameLookup {
  public:

@@ -80,7 +80,7 @@ Result<void> ServerNames::adopt(const config::Config& config) {
   auto names = names_of(config);
   if (names.empty() && entries_.empty()) return {};
   if (auto used = resolver_->use(config.resolver); !used) return used;
-  settings_ = config.resolver;
+  const bool other_settings = std::exchange(settings_, config.resolver) != config.resolver;
   const Instant now = clock_now();
   // Whoever was being asked for is asked for again.
   lookups_.clear();
@@ -90,8 +90,9 @@ Result<void> ServerNames::adopt(const config::Config& config) {
   for (auto& [address, users] : names) {
     const auto [place, added] = entries_.try_emplace(address);
     place->second.users = std::move(users);
-    // One that is in trouble may have been what this reload is for.
-    if (added || !place->second.state.trouble().empty()) place->second.state.ask_at(now);
+    // One that is in trouble, or other nameservers, may have been what this reload is for.
+    const bool in_trouble = !place->second.state.trouble().empty();
+    if (added || in_trouble || other_settings) place->second.state.ask_at(now);
   }
   process();
   return {};

@@ -82,6 +82,7 @@ int read_aaaa(const unsigned char* bytes, int size, DnsReply& reply) {
   for (const ares_addr6ttl& one : found) {
     IpAddress ip;
     std::memcpy(ip.bytes.data(), &one.ip6addr, ip.bytes.size());
+    if (ip.is_v4()) continue;  // Mapped: whoever asked for IPv6 does not mean it.
     add_address(reply, ip, one.ttl);
   }
   return status;

@@ -332,7 +332,7 @@ class Exchange final : public UpstreamConnection::User,
   Instant begun_ = kNever, assigned_ = kNever, connected_ = kNever, first_byte_ = kNever;
   uint64_t bytes_in_ = 0;
   uint64_t bytes_out_ = 0;
-  char server_name_[64];  // For the log: the server may be gone by then.
+  char server_name_[128];  // For the log: the server may be gone by then.
   uint8_t server_name_size_ = 0;
 };
 

@@ -114,9 +114,10 @@ void Exchange::note_assignment() {
 
 void Exchange::note_server() {
   if (!context_.log.enabled()) return;
+  // The end of a long one tells more: of servers by name it is the address.
   const std::string& name = server_->spec.name;
   server_name_size_ = static_cast<uint8_t>(std::min(name.size(), sizeof(server_name_)));
-  std::copy_n(name.data(), server_name_size_, server_name_);
+  std::copy_n(name.end() - server_name_size_, server_name_size_, server_name_);
 }
 
 std::string_view Exchange::preamble(std::span<char> room) {

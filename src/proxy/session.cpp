@@ -102,9 +102,8 @@ void Session::watch_client() {
 
 void Session::watch_end() {
   SHUNT_ASSERT(phase_ == Phase::kExchange);
-  if (receive_.submitted || ready_.submitted) return;
   watching_end_ = true;
-  stream_.poll(context_.io, ready_, 0);
+  if (!receive_.submitted && !ready_.submitted) stream_.poll(context_.io, ready_, 0);
 }
 
 void Session::unwatch_end() {
@@ -131,7 +130,10 @@ void Session::on_receive(int32_t result) {
         client_ended_ = true;
         if (!ready_.submitted) stream_.poll(context_.io, ready_, 0);
       }
-      if (result > 0) next_input_.adopt(receive_.buffer);
+      if (result > 0) {
+        next_input_.adopt(receive_.buffer);
+        if (watching_end_) watch_end();  // The receive has been doing it so far.
+      }
       return;
     case Phase::kLingering:
       return result > 0 ? discard() : terminate(false);
@@ -149,7 +151,8 @@ void Session::on_ready(int32_t result) {
     // Armed by an end of the client's direction, by watch_end(), or for the rest of a head that was
     // refused.
     if (result > 0 && (result & (POLLERR | POLLHUP)) != 0)
-      exchange_->on_client_gone(Reason::kClientReset);
+      return exchange_->on_client_gone(Reason::kClientReset);
+    if (result < 0 && watching_end_) watch_end();  // An earlier poll was cancelled.
     return;
   }
   if (tcp_ && !listener_.wants_name) return begin_connection({});

@@ -28,9 +28,9 @@ std::string Pool::host_of(const sched::ServerSpec& server) const {
 
 const Pool* pool_that_knows(const sched::Server& server, const Pool& own, const Snapshot& newest) {
   if (own.knows(server)) return &own;
-  const auto current = std::ranges::find(
-      newest.pools, own.config->name,
-      [](const Pool& pool) -> std::string_view { return pool.config->name; });
+  const auto current =
+      std::ranges::find(newest.pools, own.config->name,
+                        [](const Pool& pool) -> std::string_view { return pool.config->name; });
   if (current != newest.pools.end() && current->knows(server)) return &*current;
   return own.tls.empty() ? &own : nullptr;
 }

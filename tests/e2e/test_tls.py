@@ -6,10 +6,9 @@ import os
 import ssl
 import subprocess
 import threading
-import time
 import unittest
 
-from harness import (SLOWNESS, TIMEOUT, ShuntTest, Wrk, farm, free_port, main, read_response, response, run_shunt,
+from harness import (TIMEOUT, ShuntTest, Wrk, farm, free_port, main, read_response, response, run_shunt,
                      signal, wait_until)
 from tls import TlsClient, client_context, make_certificate, openssl
 
@@ -417,7 +416,9 @@ class ServerTest(TlsTest):
         first.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
         wait_until(lambda: origin.requests, "the first request")
         second.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-        time.sleep(0.3 * SLOWNESS)  # It waits now.
+        later = self.client(port)
+        later.send(b"NO-REQUEST\r\n\r\n")
+        self.assertEqual(read_response(later, "GET").status, 400)  # So the second one has been seen, and waits.
         self.reload(shunt, farm(port, [], workers=1, pool=f"server = [ {plain}, {new} ]"))
         self.assertEqual(read_response(second, "GET").body, b"index\n")
         self.assertEqual(len(nginx.requests()), 1)

@@ -14,7 +14,7 @@ NONE = "–"
 LIMITS = re.compile(r"timeout|_max$|_rate_min$|^max_|_limit$|_per_source$|^keep_alive_requests$|^retries$|^idle_age$"
                     r"|^idle_connections$|^ttl$|^entries$|^retry_budget$|^ambiguous_path$")
 LIMITS_OF = {"pool.queue": ("size", "target"), "pool.ejection": ("failures",),
-             "pool.server.breaker": ("requests", "pending", "retries")}
+             "pool.server.breaker": ("requests", "pending", "retries"), "resolver": ("start_wait",)}
 TABLE = re.compile(r"^(?:# )?\[+([a-z0-9_.-]+)\]+")
 KEY = re.compile(r"^(?:# )?([a-z0-9_]+) = ")
 

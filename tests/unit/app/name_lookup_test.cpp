@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <boost/test/unit_test.hpp>
 #include <deque>
 #include <map>
@@ -139,6 +140,24 @@ BOOST_AUTO_TEST_CASE(addresses_of_both_families) {
       {"twice the same", {{"A a", addresses({"10.0.0.1", "10.0.0.1"})}}, {}, "10.0.0.1:80"},
   };
   for (const Case& test : cases) check(name, test);
+}
+
+// Whoever answers for a name does not decide about our memory; what is left out is the same each
+// time, in whatever order the answer has it.
+BOOST_AUTO_TEST_CASE(only_so_many) {
+  DnsReply many{.status = DnsStatus::kFine, .ttl = std::chrono::seconds(60)};
+  for (uint32_t i = 2000; i > 0; --i) many.addresses.push_back(IpAddress::from_v4(0x0a000000 + i));
+  const Found found = look_up({.name = "a", .port = 80}, {{"A a", many}}, {});
+  BOOST_TEST(found.members.size() == kMembersMost);
+  BOOST_TEST(found.members.front().address.to_string() == "10.0.0.1:80");
+  BOOST_TEST(found.trouble == "a leads to more than 256 servers, the others get nothing");
+
+  std::vector<io::DnsService> hosts;
+  for (uint16_t i = 3000; i > 0; --i) hosts.push_back({fmt::format("h{:04}", i), 80, 0, 1});
+  std::string asked;
+  look_up({.name = "_s.a", .service = true}, {{"SRV _s.a", offer(std::move(hosts))}}, {}, &asked);
+  BOOST_TEST(std::ranges::count(asked, ';') == 1 + 2 * kHostsMost);
+  BOOST_TEST(asked.starts_with("SRV _s.a; A h0001; AAAA h0001; A h0002; "));
 }
 
 BOOST_AUTO_TEST_CASE(services) {
