@@ -191,9 +191,12 @@ void TlsStream::end_write() {
 
 void TlsStream::shutdown_write() {
   end_write();
-  // A connection that lingers needs no keys.
+  // A connection that lingers needs no keys; and what is unsent now, a close_notify at most, the
+  // socket takes no more.
   ssl_.reset();
   has_bytes_ = false;
+  unsent_.reset();
+  unsent_size_ = 0;
 }
 
 void TlsStream::say_goodbye() {
