@@ -134,8 +134,8 @@ class Evaluation {
   // Two records for one address are one server with the weight of both.
   void merge() {
     std::vector<Member> merged;
-    std::ranges::stable_sort(found_.members, {}, [](const Member& member) {
-      return std::tuple(member.address.ip(), member.address.port());
+    std::ranges::sort(found_.members, {}, [](const Member& member) {
+      return std::tuple(member.address.ip(), member.address.port(), std::string_view(member.host));
     });
     for (Member& member : found_.members) {
       if (merged.empty() || merged.back().address != member.address) {
