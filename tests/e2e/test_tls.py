@@ -421,7 +421,7 @@ class ServerTest(TlsTest):
         self.assertEqual(read_response(later, "GET").status, 400)  # So the second one has been seen, and waits.
         self.reload(shunt, farm(port, [], workers=1, pool=f"server = [ {plain}, {new} ]"))
         self.assertEqual(read_response(second, "GET").body, b"index\n")
-        self.assertEqual(len(nginx.requests()), 1)
+        wait_until(lambda: len(nginx.requests()) == 1, "its line in the log of nginx")
 
     def test_plain_server_is_not_taken_for_one(self):
         self.port = self.nginx().port  # Answers with an error page, in the clear.
