@@ -231,7 +231,7 @@ class DnsTest(ShuntTest):
             for _ in range(4):
                 self.assertEqual(get(shunt.port, headers=[("Cookie", cookie)]).body, body)
 
-    @unittest.skipUnless(os.geteuid() == 0, "needs root")
+    @unittest.skipUnless(os.geteuid() == 0, "only root can become somebody else")
     def test_works_without_privileges(self):
         first, second = self.origins_of_one_port(2)
         dns = self.nameserver()

@@ -148,7 +148,7 @@ class RotationTest(ShuntTest):
         self.assertEqual(logged, served)
         self.assertGreaterEqual(served, result.requests)
 
-    @unittest.skipUnless(os.geteuid() == 0, "needs root")
+    @unittest.skipUnless(os.geteuid() == 0, "only root can become somebody else")
     def test_usr1_starts_a_new_file_without_roots_rights(self):
         logs = self.folder / "logs"
         logs.mkdir()
@@ -171,7 +171,7 @@ class RotationTest(ShuntTest):
         self.assertEqual([entry["target"] for entry in self.lines("logs/old.log")], ["/first"])
         self.assertEqual([entry["target"] for entry in self.lines("logs/access.log")], ["/second"])
 
-    @unittest.skipUnless(os.geteuid() == 0, "needs root")
+    @unittest.skipUnless(os.geteuid() == 0, "only root can become somebody else")
     def test_directory_that_is_roots_alone(self):
         config = farm(free_port(), [self.origin()], top='user = "nobody"')
         shunt = self.shunt(config)
