@@ -54,6 +54,7 @@ class Farm:
     def __init__(self, folder: Path, load_core: int, director_core: int):
         self.folder, self.load_core, self.director_core = folder, load_core, director_core
         self.receivers: list[int] = []  # The NAPI threads of the director's interfaces.
+        self._threaded: set[tuple[str, ...]] = set()  # Interfaces that have such threads.
         self._ends = ExitStack()
 
     def __enter__(self) -> "Farm":
@@ -110,9 +111,8 @@ class Farm:
         for namespace, interfaces, core in self.sides:
             for name in interfaces:
                 namespace.run("ethtool", "-K", name, "gro", "on", "tso", "off")
-            self._write(namespace, {f"{name}/threaded": 1 for name in interfaces})
             self._write(namespace, {f"{name}/queues/rx-0/rps_cpus": 0 for name in interfaces})
-            self._pin_threads(interfaces, core)
+            self._start_threads(namespace, interfaces, core)
 
     def receive_large(self) -> None:
         """Segments of 64 KiB pass whole; they are received in the softirq of the side's core (packet steering)."""
@@ -131,20 +131,34 @@ class Farm:
         words = [f"echo {value} > /sys/class/net/{name}" for name, value in values.items()]
         namespace.run("unshare", "-m", "sh", "-ec", "mount -t sysfs sysfs /sys; " + "; ".join(words))
 
-    def _pin_threads(self, interfaces, core: int) -> None:
-        names = tuple(f"napi/{name}-" for name in interfaces)
-        found = []
-        for comm in Path("/proc").glob("[0-9]*/comm"):
-            if comm.read_text(encoding="utf-8", errors="replace").startswith(names):
-                thread = int(comm.parent.name)
-                os.sched_setaffinity(thread, {core})
-                if core == self.load_core:
-                    os.sched_setscheduler(thread, os.SCHED_FIFO, os.sched_param(1))
-                found.append(thread)
-        if len(found) != len(interfaces):
-            raise BenchError(f"{len(found)} NAPI threads for {', '.join(interfaces)}: another run, or an old kernel")
+    def _start_threads(self, namespace, interfaces, core: int) -> None:
+        """Once: threads of the same names may be left over from another run."""
+        if interfaces in self._threaded:
+            return
+        before = self._napi_threads(interfaces)
+        self._write(namespace, {f"{name}/threaded": 1 for name in interfaces})
+        started = self._napi_threads(interfaces) - before
+        if len(started) != len(interfaces):
+            raise BenchError(f"{len(started)} NAPI threads for {', '.join(interfaces)}: another run, or an old kernel")
+        self._threaded.add(interfaces)
+        for thread in started:
+            os.sched_setaffinity(thread, {core})
+            if core == self.load_core:
+                os.sched_setscheduler(thread, os.SCHED_FIFO, os.sched_param(1))
         if core == self.director_core:
-            self.receivers = found
+            self.receivers = list(started)
+
+    @staticmethod
+    def _napi_threads(interfaces) -> set[int]:
+        names = tuple(f"napi/{name}-" for name in interfaces)
+        found = set()
+        for comm in Path("/proc").glob("[0-9]*/comm"):
+            try:
+                if comm.read_text(encoding="utf-8", errors="replace").startswith(names):
+                    found.add(int(comm.parent.name))
+            except OSError:  # It has ended meanwhile.
+                continue
+        return found
 
     def _start_servers(self) -> None:
         config = self.folder / "nginx.conf"

@@ -3,6 +3,7 @@
 
 #include <pthread.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -21,7 +22,8 @@ constexpr auto kTick = 100ms;
 constexpr Duration kKeep = 1s;  // Servers' neighbours are looked at so often, to stay known.
 constexpr Duration kAsk = 5s;   // A link that cannot be opened is not asked for all the time.
 constexpr int kRoundsMost = 16;
-constexpr size_t kFirstLink = 2;  // Of what is waited for.
+constexpr Duration kPausesMost = 1ms;  // At least so often whoever else calls is heard.
+constexpr size_t kFirstLink = 2;       // Of what is waited for.
 
 Instant clock_now() {
   return std::chrono::steady_clock::now();
@@ -133,21 +135,40 @@ void Forwarder::rest() {
 
 void Forwarder::run() {
   ::pthread_setname_np(::pthread_self(), "shunt-l4");
+  ::prctl(PR_SET_TIMERSLACK, 1UL);  // Pauses are as short as they are meant to be.
   watch_links();
+  Duration pause{};
+  Instant next_wait{};
   bool more = false;
   while (!stopping_.load(std::memory_order_acquire)) {
-    wait(more);
-    for (int round = 0; round < kRoundsMost; ++round) {
-      const Instant now = clock_now();
-      more = false;
-      for (size_t link = 0; link < network_.links(); ++link)
-        more |= network_.pump(link, director_, now);
-      network_.flush();
-      if (!more) break;
+    Instant began = clock_now();
+    if (pause > Duration{} && !more && began < next_wait) {
+      std::this_thread::sleep_for(pause);
+    } else {
+      wait(more);
+      next_wait = began + kPausesMost;
     }
-    const Instant now = clock_now();
-    if (now >= next_tick_) tick(now);
+    began = clock_now();
+    const uint64_t before = network_.counters.frames.value();
+    more = forward(began);
+    const Instant ended = clock_now();
+    const uint64_t frames = network_.counters.frames.value() - before;
+    pause = gathering_.after(static_cast<uint32_t>(frames), began, ended);
+    if (ended >= next_tick_) tick(ended);
   }
+}
+
+// What there is, for some rounds; true if there may be more.
+bool Forwarder::forward(Instant now) {
+  for (int round = 0; round < kRoundsMost; ++round) {
+    bool more = false;
+    for (size_t link = 0; link < network_.links(); ++link)
+      more |= network_.pump(link, director_, now);
+    network_.flush();
+    if (!more) return false;
+    now = clock_now();
+  }
+  return true;
 }
 
 // The links change only while we rest. What is closed has -1, which poll() passes over.

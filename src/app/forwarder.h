@@ -16,6 +16,7 @@
 #include <thread>
 #include <vector>
 
+#include "app/gathering.h"
 #include "app/layer4_plan.h"
 #include "app/neighbour_relay.h"
 #include "l4/director.h"
@@ -65,6 +66,7 @@ class Forwarder final : private l4::NeighbourListeners {
 
   void run();
   void wait(bool more);
+  bool forward(Instant now);
   void listen();
   void watch_links();
   void rest();
@@ -87,6 +89,7 @@ class Forwarder final : private l4::NeighbourListeners {
   l4::Network network_;
   l4::Director director_;
   Services services_;
+  Gathering gathering_;
   std::vector<pollfd> events_;  // What wakes us, what others tell us, and then the links.
   Instant next_tick_{};
   Instant next_keep_{};
