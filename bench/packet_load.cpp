@@ -97,9 +97,11 @@ void send_bursts(io::PacketRing& ring, double rate, Next next) {
   for (auto due = Clock::now();; due += std::chrono::duration_cast<Clock::duration>(interval)) {
     std::this_thread::sleep_until(due);
     due = std::max(due, Clock::now() - std::chrono::milliseconds(1));
-    for (uint32_t i = 0; i < kBurst; ++i)
-      if (!next()) return ring.flush();
-    ring.flush();
+    bool more = true;
+    for (uint32_t i = 0; i < kBurst && more; ++i) more = next();
+    while (!ring.flush()) {
+    }
+    if (!more) return;
   }
 }
 

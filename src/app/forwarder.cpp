@@ -19,6 +19,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto kTick = 100ms;
+constexpr auto kRetry = 1ms;    // What a link did not take is offered again so soon.
 constexpr Duration kKeep = 1s;  // Servers' neighbours are looked at so often, to stay known.
 constexpr Duration kAsk = 5s;   // A link that cannot be opened is not asked for all the time.
 constexpr int kRoundsMost = 16;
@@ -164,7 +165,7 @@ bool Forwarder::forward(Instant now) {
     bool more = false;
     for (size_t link = 0; link < network_.links(); ++link)
       more |= network_.pump(link, director_, now);
-    network_.flush();
+    backlog_ = !network_.flush();
     if (!more) return false;
     now = clock_now();
   }
@@ -180,9 +181,10 @@ void Forwarder::watch_links() {
     events_.push_back({.fd = network_.fd(link), .events = POLLIN, .revents = 0});
 }
 
-// Until frames come, somebody wants us to rest, or the next tick is due.
+// Until frames come or can go, somebody wants us to rest, or the next tick is due.
 void Forwarder::wait(bool more) {
-  ::poll(events_.data(), events_.size(), more ? 0 : static_cast<int>(kTick.count()));
+  const std::chrono::milliseconds most = more ? 0ms : backlog_ ? kRetry : kTick;
+  ::poll(events_.data(), events_.size(), static_cast<int>(most.count()));
   for (size_t link = 0; link + kFirstLink < events_.size(); ++link)
     if ((events_[link + kFirstLink].revents & (POLLERR | POLLHUP | POLLNVAL)) != 0)
       network_.clear_error(link);
@@ -209,7 +211,7 @@ void Forwarder::tick(Instant now) {
     for (const auto& [name, service] : services_)
       for (const l4::RealServer* server : service->listed()) network_.hop_to(server->spec.address);
   }
-  network_.flush();
+  backlog_ = !network_.flush();
 }
 
 void Forwarder::take_service(const ServicePlan& plan, sched::ServerSet& set) {

@@ -90,6 +90,7 @@ class Forwarder final : private l4::NeighbourListeners {
   l4::Director director_;
   Services services_;
   Gathering gathering_;
+  bool backlog_ = false;  // Frames wait for a link to take them.
   std::vector<pollfd> events_;  // What wakes us, what others tell us, and then the links.
   Instant next_tick_{};
   Instant next_keep_{};

@@ -36,6 +36,13 @@ int set_option(Fd fd, int option, const T& value) {
   return ::setsockopt(fd, SOL_PACKET, option, &value, sizeof value) == 0 ? 0 : errno;
 }
 
+// The limit of the whole host holds where `forced` is not allowed.
+void set_buffer(Fd fd, int forced, int asked, uint32_t size) {
+  const auto bytes = static_cast<int>(size);
+  if (::setsockopt(fd, SOL_SOCKET, forced, &bytes, sizeof bytes) != 0)
+    ::setsockopt(fd, SOL_SOCKET, asked, &bytes, sizeof bytes);
+}
+
 // The slot that a whole frame of the interface's MTU fits into, with all that goes before it.
 uint32_t slot_size_for(uint32_t mtu) {
   constexpr uint32_t kBefore = TPACKET2_HDRLEN + kFrameHeadroom + sizeof(VnetHeader) + 32;
@@ -175,10 +182,8 @@ Result<void> PacketRing::open_receiver(const RingOptions& options) {
     return failed("PACKET_RESERVE", error);
   if (const int error = set_option(fd, PACKET_COPY_THRESH, 1); error != 0)
     return failed("PACKET_COPY_THRESH", error);
-  const auto queue = static_cast<int>(options.queue_size);
-  if (::setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &queue, sizeof queue) != 0)
-    ::setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &queue, sizeof queue);
-  ::setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &queue, sizeof queue);
+  set_buffer(fd, SO_RCVBUFFORCE, SO_RCVBUF, options.queue_size);
+  set_buffer(fd, SO_SNDBUFFORCE, SO_SNDBUF, options.queue_size);
   if (!options.filter.empty()) SHUNT_TRY(set_filter(options.filter));
   if (options.bypass_qdisc) set_option(fd, PACKET_QDISC_BYPASS, 1);
   if (const int error = set_option(fd, PACKET_RX_RING, ring_of(receive_slots_, slot_size_));
@@ -197,6 +202,8 @@ Result<void> PacketRing::open_sender(const RingOptions& options) {
     return failed("PACKET_VERSION", error);
   if (const int error = set_option(fd, PACKET_VNET_HDR, 1); error != 0)
     return failed("PACKET_VNET_HDR", error);
+  // Room for a whole ring, so that the ring is what bounds how much is on its way.
+  set_buffer(fd, SO_SNDBUFFORCE, SO_SNDBUF, options.queue_size);
   // A frame that the kernel refuses is dropped instead of blocking those behind it.
   if (const int error = set_option(fd, PACKET_LOSS, 1); error != 0)
     return failed("PACKET_LOSS", error);
@@ -276,8 +283,13 @@ bool PacketRing::take(tpacket2_hdr& slot, Frame& frame) {
 
 bool PacketRing::take_large(Frame& frame) {
   uint8_t* const data = large_.get() + kFrameHeadroom + sizeof(VnetHeader);
-  const ssize_t size = ::recv(receive_fd_, data - sizeof(VnetHeader),
-                              sizeof(VnetHeader) + kFrameMax, MSG_DONTWAIT | MSG_TRUNC);
+  const auto next = [&] {
+    return ::recv(receive_fd_, data - sizeof(VnetHeader), sizeof(VnetHeader) + kFrameMax,
+                  MSG_DONTWAIT | MSG_TRUNC);
+  };
+  ssize_t size = next();
+  // An error of the interface (ENETDOWN) comes once, in place of the frame, which is still there.
+  if (size < 0 && errno != EAGAIN) size = next();
   constexpr ssize_t kMost = sizeof(VnetHeader) + kFrameMax;
   if (size < static_cast<ssize_t>(sizeof(VnetHeader) + ETH_HLEN) || size > kMost) {
     counters_.malformed.add();
@@ -324,7 +336,10 @@ bool PacketRing::send(const Frame& frame) {
 }
 
 bool PacketRing::send_large(const Frame& frame) {
-  flush();  // Frames stay in order.
+  if (!flush()) {  // Frames stay in order.
+    counters_.send_dropped.add();
+    return false;
+  }
   const uint32_t tag = frame.vlan_protocol != 0 ? kVlanTag : 0;
   VnetHeader header = header_for(frame, tag, false);
   uint8_t tag_bytes[kVlanTag] = {};
@@ -342,10 +357,13 @@ bool PacketRing::send_large(const Frame& frame) {
   return true;
 }
 
-void PacketRing::flush() {
-  if (queued_ == 0) return;
-  // What the kernel does not take now stays in the ring, and goes with the next call.
-  if (::send(send_fd_, nullptr, 0, MSG_DONTWAIT) >= 0) queued_ = 0;
+bool PacketRing::flush() {
+  if (queued_ == 0) return true;
+  // It stops at the first frame that there is no room for, and says nothing of that if others went.
+  ::send(send_fd_, nullptr, 0, MSG_DONTWAIT);
+  const tpacket2_hdr& last = send_slot((send_next_ - 1) & (send_slots_ - 1));
+  if (load_status(last) != TP_STATUS_SEND_REQUEST) queued_ = 0;
+  return queued_ == 0;
 }
 
 Result<void> PacketRing::join_group(const std::array<uint8_t, 6>& address) {

@@ -96,8 +96,9 @@ class PacketRing {
   bool receive(Frame& frame) { return receive({&frame, 1}) == 1; }
   // Queues a frame; its bytes are copied. With a VLAN it gets its tag. False, and counted: no room.
   bool send(const Frame& frame);
-  // Sends what is queued: once after each batch.
-  void flush();
+  // Sends what is queued: once after each batch. False: the link does not take all of it now, and
+  // this is to be called again after a moment.
+  bool flush();
 
   // Receives only what `filter` lets through, all if it is empty; frames that are there already
   // stay. The error: the kernel does not take it, and what was before goes on.

@@ -166,9 +166,11 @@ bool Network::pump(size_t link, Director& director, Instant now) {
   return count > 0;
 }
 
-void Network::flush() {
+bool Network::flush() {
+  bool all = true;
   for (const auto& link : links_)
-    if (link->ring != nullptr) link->ring->flush();
+    if (link->ring != nullptr && !link->ring->flush()) all = false;
+  return all;
 }
 
 // The IP packet in a frame; false if it is none for us, or was for the table of neighbours.

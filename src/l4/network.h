@@ -89,8 +89,9 @@ class Network final : public Links, public Output, private NeighbourOutput {
   void set_listeners(NeighbourListeners& listeners) { listeners_ = &listeners; }
   // Of a network that is told.
   void hear(uint16_t link, std::span<const uint8_t> frame, Instant now);
-  // Sends what is queued on all links: after each round of pump().
-  void flush();
+  // Sends what is queued on all links: after each round of pump(). False: some have to wait, to be
+  // called again after a moment.
+  bool flush();
   // Timers of the neighbours: about every 100 ms.
   void advance(Instant now);
   // An error that poll() told of; it is forgotten.

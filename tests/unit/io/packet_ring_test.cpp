@@ -14,6 +14,7 @@
 #include <algorithm>
 #include <array>
 #include <boost/test/unit_test.hpp>
+#include <cstdlib>
 #include <cstring>
 #include <exception>
 #include <fstream>
@@ -90,9 +91,9 @@ class Udp {
     BOOST_REQUIRE_EQUAL(sent, static_cast<ssize_t>(data.size()));
   }
   // "" if nothing comes.
-  std::string receive() {
+  std::string receive(int milliseconds = 1000) {
     pollfd ready{.fd = fd_, .events = POLLIN, .revents = 0};
-    if (::poll(&ready, 1, 1000) != 1) return {};
+    if (::poll(&ready, 1, milliseconds) != 1) return {};
     std::string data(65536, '\0');
     const ssize_t size = ::recv(fd_, data.data(), data.size(), 0);
     data.resize(size < 0 ? 0 : static_cast<size_t>(size));
@@ -214,6 +215,34 @@ BOOST_AUTO_TEST_CASE(what_does_not_fit_is_dropped_and_counted) {
     ring->read_statistics();
     BOOST_TEST(received == 16u);
     BOOST_TEST(ring->counters().receive_dropped.value() == 34u);
+  });
+}
+
+// Of a link that takes little at once everything goes in the end, and in order.
+BOOST_AUTO_TEST_CASE(a_slow_link_loses_nothing_that_the_ring_holds) {
+  in_own_network([] {
+    constexpr int kFrames = 60;
+    const auto ring = open_ring({.send_slots = 64});
+    Udp receiver(kPort);
+    receiver.send(std::string(1000, 'a'));
+    Frame frame = next(*ring);
+    receiver.receive();
+    BOOST_REQUIRE(std::system("tc qdisc add dev lo root tbf rate 4mbit burst 5kb limit 5kb") == 0);
+    for (int i = 0; i < kFrames; ++i) {
+      frame.data[kUdpHeaders] = static_cast<uint8_t>('0' + i);
+      BOOST_TEST(ring->send(frame));
+    }
+    BOOST_TEST(!ring->flush());
+    std::string order;
+    for (int i = 0; i < 1000 && order.size() < kFrames; ++i) {
+      ring->flush();
+      for (std::string data; !(data = receiver.receive(1)).empty();) order += data[0];
+    }
+    BOOST_TEST(ring->flush());
+    std::string expected;
+    for (int i = 0; i < kFrames; ++i) expected += static_cast<char>('0' + i);
+    BOOST_TEST(order == expected);
+    BOOST_TEST(ring->counters().send_dropped.value() == 0u);
   });
 }
 
