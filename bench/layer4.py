@@ -13,6 +13,7 @@ import re
 import shutil
 import signal
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -21,10 +22,10 @@ from pathlib import Path
 
 from layer4_contestants import CONTESTANTS, Contestant, Running
 from layer4_farm import BULK_PORT, HTTP_PORT, Farm, idle_seconds, missing
-from processes import BenchError
+from processes import BenchError, pinned
 
 DEFAULT_BUILD = Path(__file__).resolve().parent.parent / "build" / "release"
-ROWS = ("udp", "connections", "requests", "bulk")
+ROWS = ("user", "udp", "connections", "requests", "bulk")
 FLOWS = (1, 10_000, 1_000_000)
 OPENING_RATE = 100_000  # Packets/s, at which everyone opens connections without a loss.
 OPENING_TRIES = 5
@@ -56,6 +57,13 @@ class Figure:
 class Bench:
     def __init__(self, options: argparse.Namespace, farm: Farm, contestants: list[Contestant]):
         self.options, self.farm, self.contestants = options, farm, contestants
+
+    def user_space(self) -> None:
+        """What a packet costs without any socket, and whether that is within its limit."""
+        print("User space alone", flush=True)
+        subprocess.run([self.options.build / "bench" / "l4_bench"], check=False,
+                       preexec_fn=pinned(self.farm.director_core))
+        print(flush=True)
 
     def udp(self, flows: int) -> list[Figure]:
         whole, own, most = {}, {}, {}
@@ -197,6 +205,8 @@ def run_rows(bench: Bench, rows: list[str], flow_counts: list[int]) -> list[Figu
             print(flush=True)
         figures.extend(taken)
 
+    if "user" in rows:
+        bench.user_space()
     if "udp" in rows:
         for flows in flow_counts:
             show(bench.udp(flows), (0, "floor", FLOOR_RATIO, True), (1, "floor", FLOOR_RATIO, True))

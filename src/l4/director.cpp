@@ -98,10 +98,10 @@ void Director::anticipate(std::span<const Packet> batch) const {
   size_t count = 0;
   for (const Packet& packet : batch.first(std::min(batch.size(), kAnticipatedMax))) {
     Tuple tuple;
-    if (!peek({packet.data, packet.size}, tuple)) continue;
-    hashes[count] = table_.hash(tuple);
-    table_.load_index(hashes[count++]);
+    if (peek({packet.data, packet.size}, tuple)) hashes[count++] = table_.hash(tuple);
   }
+  // Nothing between the loads, so that the processor waits for as many at once as it can.
+  for (size_t i = 0; i < count; ++i) table_.load_index(hashes[i]);
   for (size_t i = 0; i < count; ++i) table_.load_connection(hashes[i]);
 }
 
