@@ -103,11 +103,12 @@ def parse_wrk(output):
 
 
 class Wrk:
-    """wrk in the background: a bounded load while a test does something else; result() waits for its end."""
+    """wrk in the background: a bounded load while a test does something else; result() waits for its end. `enter`:
+    words of a command that runs it somewhere else, such as a namespace."""
 
     def __init__(self, port, target="/", seconds=2, connections=16, headers=(), script=None,
-                 scheme="http"):
-        command = ["wrk", "--threads", "1", "--connections", str(connections), "--duration", f"{seconds}s",
+                 scheme="http", host="127.0.0.1", enter=()):
+        command = [*enter, "wrk", "--threads", "1", "--connections", str(connections), "--duration", f"{seconds}s",
                    "--timeout", f"{int(10 * SLOWNESS)}s"]
         for name, value in headers:
             command += ["--header", f"{name}: {value}"]
@@ -115,7 +116,7 @@ class Wrk:
             command += ["--script", str(script)]
         self._limit = seconds + 30 * SLOWNESS
         self._process = subprocess.Popen(
-            [*command, f"{scheme}://127.0.0.1:{port}{target}"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            [*command, f"{scheme}://{host}:{port}{target}"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, env={**os.environ, "LC_ALL": "C"}, text=True)
 
     def running(self):
@@ -130,10 +131,14 @@ class Wrk:
         try:
             output, _ = self._process.communicate(timeout=self._limit)
         finally:
-            if self._process.poll() is None:
-                self._process.kill()
-                self._process.communicate()
+            self.kill()
         return parse_wrk(output)
+
+    def kill(self):
+        """Whatever has become of it."""
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.communicate()
 
 
 def wrk(port, target="/", **options):

@@ -91,6 +91,7 @@ class Shunt:
         self.write(config, files)
         self._stdout = open(self.folder / "stdout.log", "ab")
         self._stderr = open(self.folder / "stderr.log", "ab")
+        self._log_start = self._stderr.tell()  # Another one may have run in this folder before.
         before = WITHOUT_IO_URING if on_epoll() else []
         if descriptors:
             before = [*before, "prlimit", f"--nofile={descriptors}:{descriptors}"]
@@ -129,7 +130,8 @@ class Shunt:
 
     def log(self):
         """What Shunt wrote to stderr so far."""
-        return (self.folder / "stderr.log").read_text(encoding="utf-8", errors="replace")
+        written = (self.folder / "stderr.log").read_bytes()[self._log_start:]
+        return written.decode("utf-8", errors="replace")
 
     def stdout(self):
         return (self.folder / "stdout.log").read_text(encoding="utf-8", errors="replace")

@@ -18,7 +18,7 @@ class Layer4CtlTest(ShuntTest):
         super().setUp()
         self.admin = f"unix:{self.folder}/admin.sock"
         self.top = f'[global]\nadmin = "{self.admin}"\n'
-        self.farm = Farm(self.folder)
+        self.farm = Farm(self.folder, servers=2)
         self.addCleanup(self.farm.close)
         self.first, self.second = self.farm.servers
         for server in self.farm.servers:

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-# Layer 4 before a DNS server from Debian, asked by dig: UDP by NAT, DR and TUN over IPv4 and IPv6, answers in
+# Layer 4 before a DNS server from Debian, asked by dig: UDP by NAT, DR, TUN and GUE over IPv4 and IPv6, answers in
 # fragments, and TCP. Needs root, dnsmasq and dig; skipped where namespaces, bridges, tun devices or
 # packet sockets are refused.
 import shutil
@@ -9,8 +9,8 @@ from harness import SLOWNESS, TIMEOUT, ShuntTest, main, unittest, wait_until
 from layer4 import Farm, service, url_host, v4, v6
 from namespaces import needs
 
-NAT, DIRECT, TUNNEL = 100, 101, 102
-METHODS = {"nat": NAT, "dr": DIRECT, "tun": TUNNEL}
+NAT, DIRECT, TUNNEL, GUE = 100, 101, 102, 103
+METHODS = {"nat": NAT, "dr": DIRECT, "tun": TUNNEL, "gue": GUE}
 FAMILIES = {"4": v4, "6": v6}
 LARGE = 3000  # Bytes of a name's text: more than a packet takes.
 MISSING = [tool for tool in ("dnsmasq", "dig") if shutil.which(tool) is None]
@@ -27,7 +27,7 @@ class DnsTest(ShuntTest):
             server.route_by(self.farm.director, self.farm.client)
             for make in FAMILIES.values():
                 server.take_address(make(DIRECT))
-            server.decapsulate(v4(TUNNEL), v6(TUNNEL))
+            server.decapsulate(v4(TUNNEL), v6(TUNNEL), v4(GUE), v6(GUE))
             self.serve(server)
 
     def serve(self, server):
@@ -48,11 +48,12 @@ class DnsTest(ShuntTest):
 
     def start(self, protocol):
         services = []
-        for method, number in METHODS.items():
+        for name, number in METHODS.items():
             for family, make in FAMILIES.items():
-                servers = [(server.name, f'address = "{url_host(make(server.number))}:53"')
+                keys, method = ('\ntunnel = "gue"', "tun") if name == "gue" else ("", name)
+                servers = [(server.name, f'address = "{url_host(make(server.number))}:53"{keys}')
                            for server in self.farm.servers]
-                services.append(service(f"{method}{family}", f"{url_host(make(number))}:53", servers, method, protocol))
+                services.append(service(f"{name}{family}", f"{url_host(make(number))}:53", servers, method, protocol))
         shunt = self.shunt("".join(services), enter=self.farm.director.enter)
         shunt.wait_for_log("generation 1")
 
@@ -82,7 +83,7 @@ class DnsTest(ShuntTest):
         for address in self.each():
             seen = set()
             wait_until(lambda seen=seen, address=address: seen.add(self.dig(address, "name.test")) or seen == names,
-                       "answers of both servers")
+                       "answers of all servers")
             large = self.dig(address, "large.test", "+bufsize=4096", "+ignore")
             self.assertEqual(large.count("x"), LARGE)
 

@@ -2,12 +2,11 @@
 # What changes while layer 4 works: servers drained, removed and killed under load, reloads, a director that restarts,
 # persistence, one-packet scheduling, dropped privileges; and what is missing at the start. In network namespaces of the
 # test's own; skipped where those are refused.
-import contextlib
 import socket
 import subprocess
 
-from harness import SLOWNESS, ShuntTest, binary, main, parse_wrk, signal, wait_until
-from layer4 import Farm, say, service, v4
+from harness import SLOWNESS, Closed, ShuntTest, binary, main, signal, wait_until
+from layer4 import Farm, hears_nothing, say, service, v4
 from namespaces import needs
 
 VIP, LISTENING = v4(100), "generation 1"
@@ -20,7 +19,7 @@ class LifeTest(ShuntTest):
         super().setUp()
         self.farm = Farm(self.folder)
         self.addCleanup(self.farm.close)
-        self.first, self.second = self.farm.servers
+        self.first, self.second = self.farm.servers[:2]
 
     def direct(self, config):
         shunt = self.shunt(config, enter=self.farm.director.enter)
@@ -28,11 +27,10 @@ class LifeTest(ShuntTest):
         return shunt
 
     def nat(self, *servers, **options):
-        """The configuration of a NAT service with these servers, or both; each may have more keys."""
-        keys = dict(servers or ((self.first, ""), (self.second, "")))
+        """The configuration of a NAT service with these servers, or all; each may have more keys."""
+        keys = dict(servers or ((server, "") for server in self.farm.servers))
         for server in keys:
-            with contextlib.suppress(RuntimeError):  # It is there already.
-                server.route_by(self.farm.director, self.farm.client)
+            server.route_by(self.farm.director, self.farm.client)
         return service("web", f"{VIP}:80", [(server.name, f'address = "{server.v4}:8080"\n{more}')
                                             for server, more in keys.items()], **options)
 
@@ -48,45 +46,98 @@ class LifeTest(ShuntTest):
         shunt.send_signal(signal.SIGHUP)
         shunt.wait_for_log(f"reload: generation {generation}")
 
-    def load(self, seconds=4):
-        """wrk on the client, in the background."""
-        return self.farm.client.start(
-            "wrk", "--threads", "1", "--connections", "8", "--duration", f"{seconds}s", "--timeout",
-            f"{int(10 * SLOWNESS)}s", f"http://{VIP}/", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, text=True)
+    def kept_by_each(self):
+        """A connection that stays open to each server, by name."""
+        kept = {}
+        for _ in self.farm.servers:
+            stream = self.farm.connect(VIP)
+            self.addCleanup(stream.close)
+            kept[say(stream)] = stream
+        self.assertEqual(kept.keys(), {server.name for server in self.farm.servers})
+        return kept
 
-    def names(self, count=6):
+    def load(self, **options):
+        """wrk on the client until it is stopped."""
+        return self.farm.load(VIP, seconds=60, connections=8, **options)
+
+    def names(self, count=8):
         return {self.farm.get(VIP).decode().strip() for _ in range(count)}
+
+    def wait_for_more(self, what, count=200):
+        """Until the second server has had that many more connections, and that many more requests on old ones."""
+        accepts, requests = self.second.served()
+
+        def more():
+            now_accepts, now_requests = self.second.served()
+            new = now_accepts - accepts
+            return new > count and now_requests - requests - new > count
+
+        wait_until(more, f"new and old connections to go on {what}")
+
+    def nat_with_first(self, *keys):
+        """All servers, the first one with these keys; without any: all but the first."""
+        rest = ((server, "") for server in self.farm.servers if server is not self.first)
+        return self.nat(*((self.first, each) for each in keys), *rest)
+
+    def assert_first_gets_none(self):
+        """Of new connections; the others get them."""
+        self.assertLessEqual(self.names(), {server.name for server in self.farm.servers} - {self.first.name})
+
+    def assert_unharmed(self, *loads):
+        for load in loads:
+            result = load.stop()
+            self.assertEqual(result.failed, 0, result)
 
     def test_drained_and_removed_under_load(self):
         shunt = self.direct(self.nat())
-        kept = self.farm.connect(VIP)
-        self.addCleanup(kept.close)
-        name = say(kept)
-        drained, other = (self.first, self.second) if name == self.first.name else (self.second, self.first)
-        load = self.load()
-        self.reload(shunt, self.nat((drained, "weight = 0"), (other, "")), 2)
-        self.assertEqual(self.names(), {other.name}, "new connections go to the other one")
-        self.assertEqual(say(kept), name, "known ones stay")
-        result = parse_wrk(load.communicate(timeout=60 * SLOWNESS)[0])
-        self.assertEqual(result.failed, 0, result)
-        self.assertGreater(result.requests, 0)
-        self.reload(shunt, self.nat((other, "")), 3)
-        self.assertEqual(self.names(), {other.name})
+        kept = self.kept_by_each()
+        short = self.load(headers=[("Connection", "close")])
+        self.farm.wait_for_requests()
+        self.reload(shunt, self.nat_with_first("weight = 0"), 2)
+        long = self.load()  # Its connections stay open, all of them to servers that stay.
+        self.assert_first_gets_none()
+        self.wait_for_more("while one server drains")
+        for name, stream in kept.items():
+            self.assertEqual(say(stream), name, "known ones stay, drained or not")
+
+        self.reload(shunt, self.nat_with_first(), 3)
+        self.assert_first_gets_none()
+        self.wait_for_more("after the removal")
+        dropped = kept.pop(self.first.name)
+        dropped.send(b"GET / HTTP/1.1\r\nHost: farm\r\n\r\n")
+        self.assertTrue(hears_nothing(dropped), "packets for a server that is removed are dropped without a word")
+        for name, stream in kept.items():
+            self.assertEqual(say(stream), name)
+        self.assert_unharmed(short, long)
+
         self.reload(shunt, self.nat(), 4)
-        self.assertEqual(self.names(), {drained.name, other.name}, "it is back")
+        self.assertEqual(self.names(), {server.name for server in self.farm.servers}, "it is back")
 
     def test_a_server_that_dies_under_load(self):
         shunt = self.direct(self.nat())
-        load = self.load(seconds=3)
-        wait_until(lambda: self.names() == {self.first.name, self.second.name}, "both servers under load")
+        kept = self.kept_by_each()
+        short = self.load(headers=[("Connection", "close")])
+        self.farm.wait_for_requests()
         self.first.nginx.kill()
         self.first.nginx.wait()
-        self.reload(shunt, self.nat((self.second, "")), 2)
-        self.assertEqual(self.names(), {self.second.name})
-        load.communicate(timeout=60 * SLOWNESS)
-        shunt.stop()
-        self.assertRegex(shunt.log(), r"layer 4 stopped: \d+ connections")
+        accepts = self.second.served()[0]
+        wait_until(lambda: self.second.served()[0] > accepts + 100, "load on those that live")
+        with self.assertRaises((Closed, ConnectionResetError, BrokenPipeError)):
+            say(kept.pop(self.first.name))
+        for name, stream in kept.items():
+            self.assertEqual(say(stream), name)
+        self.assertGreater(short.stop().failed, 0, "nobody has told Shunt: its turn still comes, and it refuses")
+
+        self.reload(shunt, self.nat_with_first("weight = 0"), 2)
+        self.assert_first_gets_none()
+        short, long = self.load(headers=[("Connection", "close")]), self.load()
+        self.wait_for_more("before the removal")
+        self.reload(shunt, self.nat_with_first(), 3)
+        self.assert_first_gets_none()
+        self.wait_for_more("after the removal")
+        for name, stream in kept.items():
+            self.assertEqual(say(stream), name)
+        self.assert_unharmed(short, long)
 
     def test_a_client_that_is_persistent(self):
         self.direct(self.nat(more='persistence = "5m"\nnetmask = 24'))
@@ -100,11 +151,11 @@ class LifeTest(ShuntTest):
         with self.farm.client.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:
             seen = set()
 
-            def both_have_answered():
+            def all_have_answered():
                 seen.add(self.farm.ask(VIP, 53, b"?", asker))
-                return len(seen) == 2
+                return len(seen) == len(self.farm.servers)
 
-            wait_until(both_have_answered, "answers of both servers to one socket")
+            wait_until(all_have_answered, "answers of all servers to one socket")
 
     def test_a_new_director_takes_up_the_connections_of_the_old(self):
         config = self.direct_routing(scheduler="mh", more="sloppy_tcp = true")
