@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include "app/trace_file.h"
+#include "sched/distribution.h"
 #include "sched/registry.h"
 #include "unit/l4/world.h"
 
@@ -16,10 +17,12 @@ namespace {
 
 using sched::TraceEvent;
 
+constexpr std::string_view kRandom = "twos";  // Draws its decisions.
+
 class Replay {
  public:
-  explicit Replay(const sched::Trace& trace)
-      : world_({.answers = {.errors = 0, .errors_to_one = 0}}) {
+  explicit Replay(const sched::Trace& trace, uint64_t seed = 1)
+      : world_({.answers = {.errors = 0, .errors_to_one = 0}}, seed) {
     ServiceSpec spec{.scheduler = trace.scheduler, .scheduler_flags = trace.flags};
     if (trace.persistence) {
       spec.persistence = trace.persistence->timeout;
@@ -143,13 +146,24 @@ std::vector<app::TraceCase> load(std::string_view scheduler) {
 
 }  // namespace
 
+// A replay's picks as a recorded run has them: the digit a server's name ends in, '-' for none.
+std::string picks_of(const sched::Trace& trace, uint64_t seed) {
+  Replay replay(trace, seed);
+  std::string picks;
+  for (const TraceEvent& event : trace.events) {
+    const sched::TraceDecision decision = replay.apply(event);
+    if (event.kind == TraceEvent::Kind::kOpen)
+      picks += decision.server.empty() ? '-' : decision.server.back();
+  }
+  return picks;
+}
+
 BOOST_AUTO_TEST_SUITE(golden)
 
-// twos is random: its distributions are the scheduler's own test.
 BOOST_AUTO_TEST_CASE(every_recorded_decision_is_met_by_packets) {
   size_t decisions = 0;
   for (const std::string_view scheduler : sched::known_schedulers()) {
-    if (scheduler == "twos") continue;
+    if (scheduler == kRandom) continue;
     for (const app::TraceCase& one : load(scheduler)) {
       Replay replay(one.trace);
       for (size_t i = 0; i < one.trace.events.size(); ++i) {
@@ -170,6 +184,22 @@ BOOST_AUTO_TEST_CASE(every_recorded_decision_is_met_by_packets) {
     }
   }
   BOOST_TEST(decisions > 5000u);
+}
+
+// Decisions that are drawn are compared as distributions: how often each server is picked, and who
+// follows whom, by chi-square.
+BOOST_AUTO_TEST_CASE(random_decisions_are_distributed_as_recorded) {
+  constexpr uint64_t kReplaysPerRun = 3;
+  const auto cases = load(kRandom);
+  BOOST_TEST(cases.size() == 8u);
+  for (const app::TraceCase& one : cases) {
+    std::vector<std::string> replayed;
+    for (uint64_t seed = 1; seed <= kReplaysPerRun * one.runs.size(); ++seed)
+      replayed.push_back(picks_of(one.trace, seed));
+    BOOST_REQUIRE(!replayed.empty());
+    const sched::Comparison comparison = sched::compare_runs(one.runs, replayed);
+    BOOST_TEST(comparison.alike, one.name << ": " << comparison.reason);
+  }
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -27,8 +27,9 @@ char server_name(const IpAddress& address) {
 
 }  // namespace
 
-World::World(DirectorSpec spec)
-    : director(std::make_unique<Director>(
+World::World(DirectorSpec spec, uint64_t seed)
+    : seed_(seed),
+      director(std::make_unique<Director>(
           [&] {
             if (spec.connections == DirectorSpec{}.connections) spec.connections = 1000;
             return spec;
@@ -50,7 +51,8 @@ Service& World::add(ServiceSpec spec) {
     interest_.virtual_addresses.push_back(range.addresses.network);
     filters_ = filters_ && range.addresses.prefix == 128;
   }
-  sets_.push_back(std::move(*sched::ServerSet::create(spec.scheduler, spec.scheduler_flags, 1)));
+  sets_.push_back(
+      std::move(*sched::ServerSet::create(spec.scheduler, spec.scheduler_flags, seed_)));
   return director->add_service(std::move(spec), *sets_.back());
 }
 

@@ -24,7 +24,8 @@ inline constexpr const char* kVirtual6 = "[2001:db8:1::1]:80";
 
 class World final : public Links, public Output {
  public:
-  explicit World(DirectorSpec spec = {});
+  // `seed`: of schedulers that draw.
+  explicit World(DirectorSpec spec = {}, uint64_t seed = 1);
   ~World() override;
 
   // A service at a virtual "address:port" for this protocol, with one scheduler.
@@ -58,6 +59,7 @@ class World final : public Links, public Output {
  private:
   void check_filter(const Bytes& packet, const Outcome& outcome) const;
 
+  const uint64_t seed_;
   std::vector<std::unique_ptr<sched::ServerSet>> sets_;
   Interest interest_;
   bool filters_ = true;  // False: there are networks, which filters know nothing of.
