@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # The commands that answer questions: `schedule` against what the kernel's IPVS decided, `explain` against what a
-# running server does, `check` on the configurations we ship, and `demo`.
+# running server does, `import` of what ipvsadm saved, `check` on the configurations we ship, and `demo`.
 import json
 import re
 
@@ -46,6 +46,42 @@ class ScheduleTest(ShuntTest):
                 done = run_shunt("schedule", "trace.json", folder=self.folder)
                 self.assertEqual(done.returncode, WRONG, done.stdout)
                 self.assertRegex(done.stderr, r"^trace\.json: error: ")
+
+
+class ImportTest(ShuntTest):
+    GOOD = ("-A -t 192.0.2.1:80 -s wlc -p 300\n"
+            "-a -t 192.0.2.1:80 -r 10.0.0.1:8080 -m -w 3\n"
+            "-a -t 192.0.2.1:80 -r 10.0.0.2:80 -g -w 1\n"
+            "-A -u [2001:db8::1]:53 -s rr -o\n"
+            "-a -u [2001:db8::1]:53 -r [2001:db8::a]:53 -i -w 1\n")
+    BAD = "-A -f 1 -s rr\n-a -t 192.0.2.1:80 -r 10.0.0.3:80 -m -w 70000\n"
+
+    def check(self, toml):
+        (self.folder / "imported.toml").write_text(toml, encoding="utf-8")
+        done = run_shunt("check", "imported.toml", folder=self.folder)
+        self.assertEqual((done.returncode, done.stderr), (FINE, ""), done.stdout)
+
+    def test_what_ipvsadm_saved_is_a_configuration(self):
+        done = run_shunt("import", "-", "--interface", "eth9", stdin=self.GOOD)
+        self.assertEqual((done.returncode, done.stderr), (FINE, "shunt: services: 2, servers: 3\n"))
+        self.assertEqual(done.stdout.count('interface = "eth9"'), 2)
+        self.check(done.stdout)
+
+    def test_bad_lines_are_named_and_the_rest_is_carried_over(self):
+        (self.folder / "rules.v4").write_text(self.GOOD + self.BAD, encoding="utf-8")
+        done = run_shunt("import", "rules.v4", folder=self.folder)
+        self.assertEqual(done.returncode, WRONG)
+        lines = done.stderr.splitlines()
+        self.assertRegex(lines[0], r"^rules\.v4:6: .*firewall mark")
+        self.assertRegex(lines[1], r"^rules\.v4:7: .*must be 0 to 65535")
+        self.assertEqual(lines[2:], ["shunt: services: 2, servers: 3"])
+        self.check(done.stdout)
+
+    def test_nothing_to_import(self):
+        done = run_shunt("import", "none", folder=self.folder)
+        self.assertEqual((done.returncode, done.stdout), (WRONG, ""))
+        self.assertEqual(done.stderr, "shunt: none: No such file or directory\n")
+        self.assertEqual(run_shunt("import", "-", stdin="# nothing\n").returncode, WRONG)
 
 
 class ExplainTest(ShuntTest):
