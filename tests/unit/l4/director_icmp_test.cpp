@@ -28,7 +28,8 @@ void check(const Row& row) {
   World world;
   add_default(world, row.method, row.v6);
   world.in(row.before);
-  BOOST_TEST(world.in(row.packet) == row.result, row.description);
+  const std::string line = world.in(row.packet);
+  BOOST_TEST(line == row.result, row.description << ": " << line);
 }
 
 }  // namespace
@@ -71,8 +72,7 @@ BOOST_AUTO_TEST_CASE(errors_about_connections) {
       {"TUN wraps it", Method::kTunnel, false, open,
        Build::icmp(kRouter, "198.51.100.1", 3, 4, 1400, Build::tcp(kVirtual, kClient, "A")),
        "10.1.0.254 > 10.1.0.1 ip4 {203.0.113.9 > 198.51.100.1 icmp 3/4 rest 1400 {198.51.100.1:80 "
-       "> "
-       "192.0.2.7:1000 tcp A ttl 64} ttl 63} ttl 63 @a"},
+       "> 192.0.2.7:1000 tcp A ttl 64} ttl 63} ttl 63 id 1 @a"},
       {"the server's error about the client's packet", Method::kNat, false, udp,
        Build::icmp("10.1.0.1", "192.0.2.7", 3, 3, 0, Build::udp(kClient, kServer)),
        "198.51.100.1 > 192.0.2.7 icmp 3/3 {192.0.2.7:1000 > 198.51.100.1:80 udp data 4 ttl 64} ttl "
@@ -124,7 +124,7 @@ BOOST_AUTO_TEST_CASE(echo) {
   const Row rows[] = {
       {"of a virtual address", Method::kNat, false, none,
        Build::icmp("192.0.2.7", "198.51.100.1", 8, 0, 0x10002, {1, 2, 3}),
-       "198.51.100.1 > 192.0.2.7 icmp 0/0 rest 65538 ttl 64 @gw | !consumed"},
+       "198.51.100.1 > 192.0.2.7 icmp 0/0 rest 65538 data 3 from 1 ttl 64 id 0 @gw | !consumed"},
       {"of IPv6", Method::kNat, true, none, Build::icmp("2001:db8::7", "2001:db8:1::1", 128, 0, 7),
        "2001:db8:1::1 > 2001:db8::7 icmp6 129/0 rest 7 ttl 64 @gw | !consumed"},
       {"of another address", Method::kNat, false, none,
@@ -186,12 +186,10 @@ BOOST_AUTO_TEST_CASE(errors_about_tunnels) {
   const Case cases[] = {
       {"unreachable is relayed", df, "10.9.9.9", "10.1.0.254", 3, 1, 0, 999,
        "198.51.100.1 > 192.0.2.7 icmp 3/1 {192.0.2.7:1000 > 198.51.100.1:80 tcp S ttl 63 df} ttl "
-       "64 "
-       "@gw | !consumed"},
+       "64 id 0 @gw | !consumed"},
       {"time exceeded is relayed", df, "10.9.9.9", "10.1.0.254", 11, 0, 0, 999,
        "198.51.100.1 > 192.0.2.7 icmp 11/0 {192.0.2.7:1000 > 198.51.100.1:80 tcp S ttl 63 df} ttl "
-       "64 "
-       "@gw | !consumed"},
+       "64 id 0 @gw | !consumed"},
       {"too big without DF inside stays here", plain, "10.9.9.9", "10.1.0.254", 3, 4, 1400, 999,
        "!consumed"},
       {"too little of the packet inside", df, "10.9.9.9", "10.1.0.254", 3, 4, 1400, 28,
@@ -205,9 +203,9 @@ BOOST_AUTO_TEST_CASE(errors_about_tunnels) {
     add_default(world, Method::kTunnel);
     world.in(row.inside);
     const Bytes quoted = first(world.out.at(0), std::min(row.quoted, world.out[0].size()));
-    BOOST_TEST(
-        world.in(Build::icmp(row.from, row.to, row.type, row.code, row.rest, quoted)) == row.result,
-        row.description);
+    const std::string line =
+        world.in(Build::icmp(row.from, row.to, row.type, row.code, row.rest, quoted));
+    BOOST_TEST(line == row.result, row.description << ": " << line);
   }
 }
 

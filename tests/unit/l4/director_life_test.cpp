@@ -61,24 +61,22 @@ BOOST_AUTO_TEST_CASE(refusals) {
   };
   const Case cases[] = {
       {"a segment of no connection", Build::tcp(kClient, kVirtual, "A").sequence(7, 9),
-       "198.51.100.1:80 > 192.0.2.7:1000 tcp R ttl 64 @gw | !no_connection"},
+       "198.51.100.1:80 > 192.0.2.7:1000 tcp R seq 9/0 ttl 64 id 0 @gw | !no_connection"},
       {"a SYN where nothing is", Build::tcp(kClient, "198.51.100.1:81"),
-       "198.51.100.1:81 > 192.0.2.7:1000 tcp RA ttl 64 @gw | !no_service"},
+       "198.51.100.1:81 > 192.0.2.7:1000 tcp RA seq 0/1001 ttl 64 id 0 @gw | !no_service"},
       {"a FIN of no connection", Build::tcp(kClient, kVirtual, "F"),
-       "198.51.100.1:80 > 192.0.2.7:1000 tcp RA ttl 64 @gw | !no_connection"},
+       "198.51.100.1:80 > 192.0.2.7:1000 tcp RA seq 0/1001 ttl 64 id 0 @gw | !no_connection"},
       {"a reset is not answered", Build::tcp(kClient, kVirtual, "R"), "!no_connection"},
       {"nor one with SYN", Build::tcp(kClient, kVirtual, "SR"), "!no_connection"},
       {"nor one where nothing is", Build::tcp(kClient, "198.51.100.1:81", "RA"), "!no_service"},
       {"UDP where nothing is", Build::udp(kClient, "198.51.100.1:81"),
        "198.51.100.1 > 192.0.2.7 icmp 3/3 {192.0.2.7:1000 > 198.51.100.1:81 udp data 4 ttl 64} ttl "
-       "64 "
-       "@gw | !no_service"},
+       "64 id 0 @gw | !no_service"},
       {"another protocol", Build::other(kClient, "198.51.100.1:0", 132, Bytes(12)),
-       "198.51.100.1 > 192.0.2.7 icmp 3/2 {192.0.2.7 > 198.51.100.1 proto 132 data 12 ttl 64} ttl "
-       "64 "
-       "@gw | !no_service"},
+       "198.51.100.1 > 192.0.2.7 icmp 3/2 {192.0.2.7 > 198.51.100.1 proto 132 data 12 #e23c62b5 "
+       "ttl 64} ttl 64 id 0 @gw | !no_service"},
       {"from the FTP data port", Build::tcp("192.0.2.7:20", kVirtual),
-       "198.51.100.1:80 > 192.0.2.7:20 tcp RA ttl 64 @gw | !no_connection"},
+       "198.51.100.1:80 > 192.0.2.7:20 tcp RA seq 0/1001 ttl 64 id 0 @gw | !no_connection"},
       {"from loopback", Build::tcp("127.0.0.1:1", kVirtual), "!martian_source"},
       {"from a group", Build::tcp("224.0.0.1:1", kVirtual), "!martian_source"},
       {"from itself", Build::tcp("198.51.100.1:80", kVirtual), "!land"},
@@ -89,7 +87,8 @@ BOOST_AUTO_TEST_CASE(refusals) {
   };
   for (const Case& row : cases) {
     Farm farm;
-    BOOST_TEST(farm.world.in(row.packet) == row.result, row.description);
+    const std::string line = farm.world.in(row.packet);
+    BOOST_TEST(line == row.result, row.description << ": " << line);
     BOOST_TEST(farm.world.director->connections().size() == 0u, row.description);
   }
 }
@@ -97,8 +96,9 @@ BOOST_AUTO_TEST_CASE(refusals) {
 BOOST_AUTO_TEST_CASE(refusals_over_ipv6_and_from_virtual_addresses) {
   World world;
   add_default(world, Method::kNat, true);
-  BOOST_TEST(world.in(Build::tcp(kClient6, kVirtual6, "A")) ==
-             "[2001:db8:1::1]:80 > [2001:db8::7]:1000 tcp R ttl 64 @gw | !no_connection");
+  BOOST_TEST(
+      world.in(Build::tcp(kClient6, kVirtual6, "A")) ==
+      "[2001:db8:1::1]:80 > [2001:db8::7]:1000 tcp R seq 2000/0 ttl 64 @gw | !no_connection");
   BOOST_TEST(
       world.in(Build::udp(kClient6, "[2001:db8:1::1]:9")) ==
       "2001:db8:1::1 > 2001:db8::7 icmp6 1/4 {[2001:db8::7]:1000 > [2001:db8:1::1]:9 udp data 4 "
@@ -127,9 +127,8 @@ BOOST_AUTO_TEST_CASE(numbers_of_a_reset) {
 BOOST_AUTO_TEST_CASE(without_a_server) {
   Farm farm({}, "");
   const std::string unreachable =
-      "198.51.100.1 > 192.0.2.7 icmp 3/3 {192.0.2.7:1000 > 198.51.100.1:80 tcp S ttl 64} ttl 64 "
-      "@gw | "
-      "!no_server";
+      "198.51.100.1 > 192.0.2.7 icmp 3/3 {192.0.2.7:1000 > 198.51.100.1:80 tcp S ttl 64} ttl 64 id "
+      "0 @gw | !no_server";
   BOOST_TEST(farm.world.in(Build::tcp(kClient, kVirtual)) == unreachable);
   BOOST_TEST(farm.world.director->connections().size() == 0u);
 }

@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <stdexcept>
 
 namespace shunt::l4::test {
@@ -141,6 +142,11 @@ Build& Build::id(uint32_t value) {
   return *this;
 }
 
+Build& Build::flow(uint32_t label) {
+  flow_ = label;
+  return *this;
+}
+
 Build& Build::sequence(uint32_t number, uint32_t acknowledged) {
   sequence_ = number;
   acknowledged_ = acknowledged;
@@ -222,7 +228,7 @@ Bytes Build::v6_bytes(const Bytes& transport) const {
     append(extensions, header);
   }
   Bytes out;
-  put32(out, 6u << 28 | uint32_t{tos_} << 20);
+  put32(out, 6u << 28 | uint32_t{tos_} << 20 | flow_);
   put16(out, static_cast<uint32_t>(extensions.size() + transport.size()));
   out.push_back(extensions_.empty() ? protocol_ : extensions_[0].first);
   out.push_back(ttl_);
@@ -305,6 +311,36 @@ struct Reading {
   Bytes source, destination;
 };
 
+constexpr unsigned kUsualId = 0x1234;  // As the builder has them.
+constexpr uint32_t kUsualFragmentId = 0xabcd;
+constexpr uint32_t kUsualSequence = 1000, kUsualAcknowledged = 2000;
+
+std::string hex(const Bytes& bytes) {
+  std::string text;
+  for (const uint8_t byte : bytes) text += fmt::format("{:02x}", byte);
+  return text;
+}
+
+// " data N": the builder's bytes from number `start` on, or "data". Of others also what they are: a
+// short text, where in the builder's bytes they begin, or else a hash (FNV-1a).
+std::string describe_data(const Bytes& data, size_t start) {
+  if (data.empty()) return "";
+  const std::string text = fmt::format(" data {}", data.size());
+  const auto counts_from = [&](size_t first) {
+    for (size_t i = 0; i < data.size(); ++i)
+      if (data[i] != static_cast<uint8_t>(first + i)) return false;
+    return true;
+  };
+  const std::string said(data.begin(), data.end());
+  if (counts_from(start) || said == "data") return text;
+  const auto printable = [](char byte) { return byte >= ' ' && byte <= '~'; };
+  if (said.size() <= 16 && std::ranges::all_of(said, printable)) return text + " '" + said + "'";
+  if (counts_from(data[0])) return text + fmt::format(" from {}", data[0]);
+  uint32_t hash = 2166136261;
+  for (const uint8_t byte : data) hash = (hash ^ byte) * 16777619;
+  return text + fmt::format(" #{:08x}", hash);
+}
+
 Reading read_ip(const Bytes& packet) {
   Reading reading{.packet = packet};
   reading.v6 = packet.at(0) >> 4 == 6;
@@ -317,6 +353,8 @@ Reading read_ip(const Bytes& packet) {
     reading.notes = fmt::format(" ttl {}", packet[7]);
     const unsigned traffic_class = get16(packet, 0) >> 4 & 0xff;
     if (traffic_class != 0) reading.notes += fmt::format(" tos {}", traffic_class);
+    if (const uint32_t label = get32(packet, 0) & 0xfffff; label != 0)
+      reading.notes += fmt::format(" flow {}", label);
     while (reading.protocol == 44 || reading.protocol == 0 || reading.protocol == 60) {
       const size_t at = reading.header;
       if (reading.protocol == 44) {
@@ -324,8 +362,13 @@ Reading read_ip(const Bytes& packet) {
         reading.fragment = true;
         reading.offset = word & 0xfff8;
         reading.notes += fmt::format(" frag {}{}", reading.offset, (word & 1) != 0 ? "+" : "");
+        const uint32_t id = get32(packet, at + 4);
+        if (id != kUsualFragmentId) reading.notes += fmt::format(" id {}", id);
       }
       const size_t length = reading.protocol == 44 ? 8 : (packet.at(at + 1) + 1u) * 8;
+      if (reading.protocol != 44)
+        reading.notes +=
+            fmt::format(" ext {} {}", reading.protocol, hex(slice(packet, at + 2, at + length)));
       reading.protocol = packet.at(at);
       reading.header += length;
       if (reading.offset > 0) break;
@@ -345,8 +388,15 @@ Reading read_ip(const Bytes& packet) {
   reading.fragment = (word & 0x3fff) != 0;
   if (reading.fragment)
     reading.notes += fmt::format(" frag {}{}", reading.offset, (word & 0x2000) != 0 ? "+" : "");
+  if (get16(packet, 4) != kUsualId) reading.notes += fmt::format(" id {}", get16(packet, 4));
+  if (reading.header > 20) reading.notes += " opt " + hex(slice(packet, 20, reading.header));
   if (plain_sum(slice(packet, 0, reading.header)) != 0xffff) reading.notes += " BAD-IP";
   return reading;
+}
+
+// From there to the packet's end, without what is padded.
+Bytes behind(const Reading& reading, size_t at) {
+  return slice(reading.packet, at, std::max(at, std::min(reading.packet.size(), reading.size)));
 }
 
 std::string check_sum(const Reading& reading, size_t field, bool partial) {
@@ -373,7 +423,7 @@ std::string describe_icmp(const Reading& reading) {
   if (get32(packet, at + 4) != 0) text += fmt::format(" rest {}", get32(packet, at + 4));
   text += check_sum(reading, 2, false);
   if (error) return text + " {" + describe(slice(packet, at + 8, packet.size())) + "}";
-  return text;
+  return text + describe_data(behind(reading, at + 8), 0);
 }
 
 std::string describe_ports(const Reading& reading, bool partial, std::string& ports) {
@@ -388,6 +438,9 @@ std::string describe_ports(const Reading& reading, bool partial, std::string& po
       if ((packet.at(at + 13) >> bit & 1) != 0) text += "FSRPA"[bit];
     text += check_sum(reading, 16, partial);
     header = (packet.at(at + 12) >> 4) * 4u;
+    const uint32_t sequence = get32(packet, at + 4), acknowledged = get32(packet, at + 8);
+    if (sequence != kUsualSequence || acknowledged != kUsualAcknowledged)
+      text += fmt::format(" seq {}/{}", sequence, acknowledged);
   } else {
     text = " udp" + check_sum(reading, 6, partial);
     if (ports == "6080") {
@@ -395,8 +448,21 @@ std::string describe_ports(const Reading& reading, bool partial, std::string& po
       return text + fmt::format(" gue {} {{{}}}", get32(packet, at + 8), describe(inner, partial));
     }
   }
-  if (reading.size > at + header) text += fmt::format(" data {}", reading.size - at - header);
-  return text;
+  if (reading.size <= at + header) return text;
+  // What an ICMP error quotes may end before.
+  if (packet.size() < reading.size)
+    return text + fmt::format(" data {}", reading.size - at - header);
+  return text + describe_data(behind(reading, at + header), 0);
+}
+
+// A later fragment, or what we know nothing of.
+std::string describe_rest(const Reading& reading) {
+  const size_t header = reading.protocol == IPPROTO_TCP ? 20 : 8;
+  const std::string text = fmt::format(" proto {}", reading.protocol);
+  if (reading.packet.size() < reading.size)
+    return text + fmt::format(" data {}", reading.size - reading.header);
+  return text + describe_data(behind(reading, reading.header),
+                              reading.offset > 0 ? reading.offset - header : 0);
 }
 
 }  // namespace
@@ -423,7 +489,7 @@ std::string describe(const Bytes& packet, bool partial) {
     text += fmt::format(" ip{} {{{}}}", reading.protocol,
                         describe(slice(packet, reading.header, packet.size()), partial));
   } else {
-    text += fmt::format(" proto {} data {}", reading.protocol, reading.size - reading.header);
+    text += describe_rest(reading);
   }
   text += reading.notes;
   if (packet.size() > reading.size) text += fmt::format(" JUNK {}", packet.size() - reading.size);

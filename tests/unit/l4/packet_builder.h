@@ -27,6 +27,7 @@ class Build {
   Build& tos(uint8_t value);  // Traffic class.
   Build& df(bool value = true);
   Build& id(uint32_t value);
+  Build& flow(uint32_t label);  // IPv6.
   Build& sequence(uint32_t number, uint32_t acknowledged);
   Build& options(Bytes options);  // IPv4; a multiple of 4 bytes.
   // An IPv6 extension header of `size` bytes (a multiple of 8), behind the ones before.
@@ -50,7 +51,7 @@ class Build {
   Bytes body_;
   uint8_t ttl_ = 64, tos_ = 0;
   bool raw_ = false, df_ = false, zero_checksum_ = false, partial_ = false;
-  uint32_t id_ = 0x1234;
+  uint32_t id_ = 0x1234, flow_ = 0;
   Bytes options_;
   std::vector<std::pair<uint8_t, size_t>> extensions_;
   std::vector<std::pair<size_t, uint8_t>> pokes_;
@@ -63,9 +64,13 @@ std::vector<Bytes> fragments_of(const Bytes& packet, size_t size);
 // One IPv4 or IPv6 fragment with these bytes of data at `offset`.
 Bytes fragment(const Bytes& like, size_t offset, bool more, const Bytes& data);
 
-// A packet as one line: "10.0.0.1:1000 > 10.1.0.1:80 tcp S ttl 63", with what is not usual after
-// it: " df", " tos 3", " id 7", " data 4", " frag 0+", "{…}" around a packet inside, and " BAD-IP",
-// " BAD-SUM" for checksums that do not hold, " NO-SUM" for UDP's 0, " JUNK n" for bytes behind it.
+// A packet as one line: "10.0.0.1:1000 > 10.1.0.1:80 tcp S ttl 63", with what is not as the builder
+// has it by itself: " seq 7/9" (and what is acknowledged), " df", " tos 3", " flow 5", " id 7",
+// " opt 07030400" and " ext 60 000000000000" (IPv4's options, IPv6's headers, in hex), " frag 0+".
+// " data 4" are bytes of payload(), or "data"; others are shown too: " data 1 'x'", " data 9 from
+// 3" (which of payload()'s is the first, modulo 256), " data 99 #0f1e2d3c" (a hash). "{…}" is
+// around a packet inside. " BAD-IP" and " BAD-SUM" are checksums that do not hold, " NO-SUM" is
+// UDP's 0, " JUNK n" bytes behind it.
 std::string describe(const Bytes& packet, bool partial = false);
 
 // What follows the transport header.
