@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <bit>
 #include <cerrno>
 #include <cstring>
 #include <memory>
@@ -42,15 +43,39 @@ class QuerySocket {
   int fd_;
 };
 
+// Bits that are set; a missing mask means the address alone.
+uint8_t prefix_of(const sockaddr* mask, int family) {
+  constexpr uint8_t kV4Bits = 32;
+  constexpr uint8_t kV6Bits = 128;
+  if (mask == nullptr) return family == AF_INET ? kV4Bits : kV6Bits;
+  int bits = 0;
+  if (family == AF_INET) {
+    bits = std::popcount(reinterpret_cast<const sockaddr_in*>(mask)->sin_addr.s_addr);
+  } else {
+    for (const uint8_t byte : reinterpret_cast<const sockaddr_in6*>(mask)->sin6_addr.s6_addr)
+      bits += std::popcount(byte);
+  }
+  return static_cast<uint8_t>(bits);
+}
+
+// IPv4 addresses may have a label, "eth0:1", which is what they are listed by.
+bool is_of(const std::string& interface, std::string_view label) {
+  return label.starts_with(interface) &&
+         (label.size() == interface.size() || label[interface.size()] == ':');
+}
+
 Result<NetworkInterface> describe(const std::string& name, const ifaddrs* addresses) {
   const QuerySocket socket;
   ifreq question{};
   if (name.size() >= sizeof question.ifr_name) return fail("the name is too long", ENODEV);
   std::memcpy(question.ifr_name, name.data(), name.size());
 
-  NetworkInterface found{.name = name};
+  NetworkInterface found;
   if (!socket.ask(SIOCGIFINDEX, question)) return fail(std::strerror(errno), errno);
   found.index = question.ifr_ifindex;
+  // The kernel answers to other names too; everything else is told apart by this one.
+  if (!socket.ask(SIOCGIFNAME, question)) return fail(std::strerror(errno), errno);
+  found.name = question.ifr_name;
   if (socket.ask(SIOCGIFMTU, question)) found.mtu = static_cast<uint32_t>(question.ifr_mtu);
   if (socket.ask(SIOCGIFHWADDR, question)) {
     const auto type = question.ifr_hwaddr.sa_family;
@@ -60,15 +85,17 @@ Result<NetworkInterface> describe(const std::string& name, const ifaddrs* addres
   }
   if (socket.ask(SIOCGIFFLAGS, question)) {
     const unsigned flags = static_cast<unsigned short>(question.ifr_flags);
-    found.up = (flags & IFF_UP) != 0 && (flags & IFF_RUNNING) != 0;
+    found.enabled = (flags & IFF_UP) != 0;
+    found.up = found.enabled && (flags & IFF_RUNNING) != 0;
     found.neighbours = found.ethernet && (flags & (IFF_NOARP | IFF_LOOPBACK)) == 0;
   }
   for (const ifaddrs* at = addresses; at != nullptr; at = at->ifa_next) {
-    if (at->ifa_addr == nullptr || name != at->ifa_name) continue;
+    if (at->ifa_addr == nullptr || !is_of(found.name, at->ifa_name)) continue;
     const int family = at->ifa_addr->sa_family;
     if (family != AF_INET && family != AF_INET6) continue;
     const socklen_t size = family == AF_INET ? sizeof(sockaddr_in) : sizeof(sockaddr_in6);
     found.addresses.push_back(SocketAddress::from_sockaddr(at->ifa_addr, size).ip());
+    found.prefixes.push_back(prefix_of(at->ifa_netmask, family));
   }
   return found;
 }

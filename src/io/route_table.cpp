@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
+#include <net/if.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -119,6 +120,10 @@ std::optional<Route> read_route(const nlmsghdr* message) {
         return;
       case RTA_METRICS:
         return read_metrics(at, route);
+      case RTA_PREFSRC:
+        if (RTA_PAYLOAD(at) >= address_size(family))
+          route.source = address_of(family, RTA_DATA(at));
+        return;
       case RTA_MULTIPATH:
         return read_multipath(at, family, route);
       default:
@@ -230,7 +235,18 @@ Result<std::unique_ptr<NetworkChanges>> NetworkChanges::open() {
   NetlinkSocket socket(RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR | RTMGRP_IPV4_ROUTE |
                        RTMGRP_IPV6_ROUTE);
   if (socket.get() < 0) return failed("socket", errno);
-  return std::make_unique<NetworkChanges>(Private(), socket.release());
+  auto changes = std::make_unique<NetworkChanges>(Private(), socket.release());
+  // The counters to begin with come the same way.
+  struct {
+    nlmsghdr header{};
+    ifinfomsg body{};
+  } request;
+  request.header.nlmsg_len = sizeof request;
+  request.header.nlmsg_type = RTM_GETLINK;
+  request.header.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+  if (::send(changes->fd_, &request, sizeof request, 0) < 0) return failed("send", errno);
+  changes->take();
+  return changes;
 }
 
 NetworkChanges::~NetworkChanges() {
@@ -238,11 +254,43 @@ NetworkChanges::~NetworkChanges() {
 }
 
 bool NetworkChanges::take() {
-  uint8_t bytes[4096];
+  alignas(nlmsghdr) uint8_t bytes[16 * 1024];
   bool changed = false;
-  // ENOBUFS: so much has changed that the kernel has lost count.
-  while (::recv(fd_, bytes, sizeof bytes, MSG_DONTWAIT) >= 0 || errno == ENOBUFS) changed = true;
-  return changed;
+  fallen_.clear();
+  lost_count_ = false;
+  while (true) {
+    const ssize_t size = ::recv(fd_, bytes, sizeof bytes, MSG_DONTWAIT);
+    if (size < 0 && errno == EINTR) continue;
+    // ENOBUFS: so much has changed that the kernel has lost count.
+    if (size < 0 && errno != ENOBUFS) return changed;
+    changed = true;
+    lost_count_ |= size < 0;
+    if (size > 0) read({bytes, static_cast<size_t>(size)});
+  }
+}
+
+// Carriers that fail and come back within a second are told of once, when all is well again: then
+// only their counters differ.
+void NetworkChanges::read(std::span<const uint8_t> messages) {
+  auto left = static_cast<unsigned>(messages.size());
+  const auto* message = reinterpret_cast<const nlmsghdr*>(messages.data());
+  for (; NLMSG_OK(message, left); message = NLMSG_NEXT(message, left)) {
+    if (message->nlmsg_type != RTM_NEWLINK) continue;
+    const auto* header = static_cast<const ifinfomsg*>(NLMSG_DATA(message));
+    if (header->ifi_family != AF_UNSPEC) continue;  // A bridge speaks of its ports.
+    bool fell = (header->ifi_flags & IFF_UP) == 0 || (header->ifi_flags & IFF_RUNNING) == 0;
+    for_each_attribute(IFLA_RTA(header), IFLA_PAYLOAD(message), [&](const rtattr* at) {
+      if (at->rta_type != IFLA_CARRIER_DOWN_COUNT) return;
+      const auto [known, is_new] = carrier_losses_.try_emplace(header->ifi_index, word_of(at));
+      fell |= !is_new && known->second != word_of(at);
+      known->second = word_of(at);
+    });
+    if (fell) fallen_.push_back(header->ifi_index);
+  }
+}
+
+bool NetworkChanges::has_fallen(int interface) const {
+  return lost_count_ || std::ranges::find(fallen_, interface) != fallen_.end();
 }
 
 }  // namespace shunt::io

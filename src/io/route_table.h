@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <unordered_map>
 #include <vector>
 
@@ -16,6 +17,7 @@ namespace shunt::io {
 struct Route {
   Cidr destination;
   IpAddress gateway;  // All zero: destinations are on the link.
+  IpAddress source;   // To speak as; all zero: no preference.
   int interface = 0;  // Index.
   uint32_t mtu = 0;   // 0: the interface's.
   uint32_t metric = 0;
@@ -62,9 +64,17 @@ class NetworkChanges {
   int fd() const { return fd_; }  // Readable when something has changed.
   // Whether something has since the last call.
   bool take();
+  // Whether this interface was down for a moment between the last two calls of take(), or may have
+  // been: it may be up again by now.
+  bool has_fallen(int interface) const;
 
  private:
+  void read(std::span<const uint8_t> messages);
+
   const int fd_;
+  std::unordered_map<int, uint32_t> carrier_losses_;  // Of interfaces that were told of.
+  std::vector<int> fallen_;
+  bool lost_count_ = false;
 };
 
 }  // namespace shunt::io
