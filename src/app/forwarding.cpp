@@ -44,15 +44,22 @@ std::vector<l4::ServedAddress> addresses_of(const Layer4Plan& plan) {
 }
 
 // The interfaces by which clients come and servers are reached.
-std::vector<std::string> links_of(const Layer4Plan& plan, const l4::HostView& view) {
-  std::vector<std::string> names;
+std::vector<int> links_of(const Layer4Plan& plan, const l4::HostView& view) {
+  std::vector<int> links;
   for (const ServicePlan& service : plan.services) {
-    names.push_back(service.interface);
+    if (const io::NetworkInterface* own = view.find(service.interface)) links.push_back(own->index);
     for (const l4::RealServerSpec& server : service.real)
       if (const io::NetworkInterface* way = view.towards(server.address))
-        names.push_back(way->name);
+        links.push_back(way->index);
   }
-  return names;
+  return links;
+}
+
+// Interfaces by the names that they go by. One that is not there is found missing later.
+void name_interfaces(Layer4Plan& plan) {
+  for (ServicePlan& service : plan.services)
+    if (const auto interface = io::find_interface(service.interface))
+      service.interface = interface->name;
 }
 
 bool has_service(const Layer4Plan& plan, std::string_view name) {
@@ -143,48 +150,56 @@ void Forwarding::watch() {
     ::poll(events.data(), events.size(), -1);
     eventfd_t count = 0;
     ::eventfd_read(wake_, &count);
-    changes_->take();
+    const bool is_changed = changes_->take();
     if (stopping_.load(std::memory_order_acquire)) return;
-    follow_host();
+    const std::vector<int> missing = missing_links();
+    if (is_changed || !missing.empty()) follow_host(missing);
     ::poll(events.data(), 1, kRefreshMs);
   }
 }
 
-void Forwarding::follow_host() {
+void Forwarding::follow_host(const std::vector<int>& missing) {
   const std::lock_guard guard(lock_);
   auto view = l4::HostView::read();
   if (!view) return log::warning("layer 4: {}", view.error().text);
-  const Rest rest(*this);
-  const Instant now = clock_now();
-  adopt(std::move(*view), now);
-  const auto opened = open_links(plan_, now);
-  open_missing(now);
-  for (const auto& forwarder : forwarders_) forwarder->network().receive_only(interest_);
+  follow_names(*view);
+  std::vector<NewLink> links;
+  const auto opened = open_links(plan_, *view, sharing_.fanout, links);
+  open_missing(missing, *view, links);
+  {
+    std::unique_ptr<const l4::HostView> old;  // With all its routes it takes its time to go.
+    const Rest rest(*this);
+    const Instant now = clock_now();
+    old = adopt(std::move(*view), now);
+    take_up(links, now);
+    forwarders_.front()->network().serve(addresses_of(plan_), now);
+    for (const auto& forwarder : forwarders_) forwarder->network().receive_only(sharing_.interest);
+  }
   const std::string trouble = opened ? std::string() : opened.error().text;
   if (!trouble.empty() && trouble != last_trouble_) log::warning("layer 4: {}", trouble);
   last_trouble_ = trouble;
 }
 
 Result<void> Forwarding::apply(Layer4Plan plan) {
+  name_interfaces(plan);
   const std::vector<l4::ServedAddress> addresses = addresses_of(plan);
   SHUNT_TRY(check_host(addresses));
   auto view = l4::HostView::read();
   if (!view) return std::unexpected(view.error());
-
-  const Rest rest(*this);
-  const Instant now = clock_now();
-  adopt(std::move(*view), now);
-  share_out(plan);
-  const std::vector<std::string> before = links();
-  const auto opened = open_links(plan, now);
-  if (!opened) {
-    close_links_but(before);
-    return opened;
-  }
+  Sharing sharing = share_out(plan);
+  std::vector<NewLink> opened;
+  SHUNT_TRY(open_links(plan, *view, sharing.fanout, opened));
 
   // From here on nothing can fail.
-  for (const ServicePlan& old : plan_.services) {
-    const std::string& name = old.spec.name;
+  std::unique_ptr<const l4::HostView> old;
+  const Rest rest(*this);
+  const Instant now = clock_now();
+  old = adopt(std::move(*view), now);
+  sharing_ = std::move(sharing);
+  if (!sharing_.fanout.empty()) forwarders_.front()->network().share(sharing_.fanout);
+  take_up(opened, now);
+  for (const ServicePlan& service : plan_.services) {
+    const std::string& name = service.spec.name;
     if (has_service(plan, name)) continue;
     for (const auto& forwarder : forwarders_) forwarder->remove_service(name);
     sched::ServerSet& set = *sets_.at(name);
@@ -193,24 +208,30 @@ Result<void> Forwarding::apply(Layer4Plan plan) {
   }
   for (const ServicePlan& service : plan.services) apply_service(service);
   forwarders_.front()->network().serve(addresses, now);
-  for (const auto& forwarder : forwarders_) forwarder->network().receive_only(interest_);
-  std::vector<std::string> kept = links_of(plan, *view_);
+  for (const auto& forwarder : forwarders_) forwarder->network().receive_only(sharing_.interest);
+  std::vector<int> kept = links_of(plan, *view_);
   if (!plan.services.empty()) kept.insert(kept.end(), reached_.begin(), reached_.end());
   close_links_but(kept);
   plan_ = std::move(plan);
   return {};
 }
 
-void Forwarding::adopt(l4::HostView view, Instant now) {
+// Returns the view that nobody looks at any more.
+std::unique_ptr<const l4::HostView> Forwarding::adopt(l4::HostView view, Instant now) {
   auto next = std::make_unique<const l4::HostView>(std::move(view));
+  for (const io::NetworkInterface& interface : next->interfaces)
+    if (changes_->has_fallen(interface.index))
+      for (const auto& forwarder : forwarders_) forwarder->network().note_fall(interface.index);
   for (const auto& forwarder : forwarders_) forwarder->network().adopt(*next, now);
-  view_ = std::move(next);
+  view_.swap(next);
+  return next;
 }
 
-// Addresses that no plan has any more do no harm where one fails after this.
-void Forwarding::share_out(const Layer4Plan& plan) {
-  extend(interest_, plan);
-  if (forwarders_.size() == 1 || plan.services.empty()) return;
+Forwarding::Sharing Forwarding::share_out(const Layer4Plan& plan) {
+  Sharing sharing{.interest = interest_of(plan, sharing_.interest), .fanout = {}};
+  // Without a filter all that passes would cost something.
+  if (l4::frame_filter(sharing.interest, {}).empty()) sharing.interest = interest_of(plan, {});
+  if (forwarders_.size() == 1 || plan.services.empty()) return sharing;
   const l4::ClientShares wanted = shares_for(plan);
   if (!shares_) {
     shares_ = wanted;
@@ -220,12 +241,13 @@ void Forwarding::share_out(const Layer4Plan& plan) {
     log::warning(
         "layer 4: a service's netmask is coarser than the networks by which the threads share "
         "clients since the start: until a restart, clients of one network may go to two servers");
-  fanout_ = l4::client_fanout(interest_, *shares_);
-  if (fanout_.empty()) {
+  sharing.fanout = l4::client_fanout(sharing.interest, *shares_);
+  if (sharing.fanout.empty()) sharing.fanout = l4::client_fanout(interest_of(plan, {}), *shares_);
+  if (sharing.fanout.empty()) {
     log::warning("layer 4: too many virtual addresses for several threads: one forwards all");
-    fanout_ = {{.code = BPF_RET | BPF_K, .jt = 0, .jf = 0, .k = 0}};
+    sharing.fanout = {{.code = BPF_RET | BPF_K, .jt = 0, .jf = 0, .k = 0}};
   }
-  forwarders_.front()->network().share(fanout_);
+  return sharing;
 }
 
 // Off the lists, then the set, then on the lists: no packet meets a server that is gone.
@@ -241,91 +263,6 @@ void Forwarding::apply_service(const ServicePlan& plan) {
       set->reconcile(plan.servers, plan.spec.scheduler, plan.spec.scheduler_flags).has_value());
   for (const auto& forwarder : forwarders_) forwarder->list_servers(plan);
   log::info("layer 4: {}", plan.to_string());
-}
-
-// Opens what is missing. The error is the first of them; the others are opened all the same.
-Result<void> Forwarding::open_links(const Layer4Plan& plan, Instant now) {
-  const auto link = [&](const std::string& name, const std::string& why) -> Result<void> {
-    if (has_link(name)) return {};
-    const auto interface = io::find_interface(name);
-    if (!interface) return fail(fmt::format("{}: {}", why, interface.error().text));
-    if (!interface->up)
-      log::warning("{}: interface {} is down: `ip link set {} up`", why, name, name);
-    const auto opened = open_link(*interface, now);
-    if (!opened) return fail(fmt::format("{}: {}", why, opened.error().text), opened.error().sys);
-    return {};
-  };
-  const auto way_to = [&](const IpAddress& address, const std::string& why) -> Result<void> {
-    if (const io::NetworkInterface* way = view_->towards(address)) return link(way->name, why);
-    return fail(
-        fmt::format("{}: there is no route to {}; `ip route add` one, on an interface of this host",
-                    why, address.to_string()));
-  };
-  Result<void> outcome;
-  const auto note = [&](Result<void> one) {
-    if (outcome && !one) outcome = std::move(one);
-  };
-  for (const ServicePlan& service : plan.services) {
-    const std::string why = fmt::format("service \"{}\"", service.spec.name);
-    note(link(service.interface, why));
-    for (const l4::RealServerSpec& server : service.real)
-      note(way_to(server.address, fmt::format("{}, server \"{}\"", why, server.name)));
-  }
-  return outcome;
-}
-
-// With all forwarders or with none.
-Result<void> Forwarding::open_link(const io::NetworkInterface& interface, Instant now) {
-  io::Fanout fanout{.group = {}, .program = fanout_};
-  for (const auto& forwarder : forwarders_) {
-    l4::Network& network = forwarder->network();
-    const auto opened = network.open_link(interface, fanout_.empty() ? nullptr : &fanout, now);
-    if (!opened) {
-      close_link(interface.name);
-      return opened;
-    }
-    fanout.group = network.fanout_group(interface.name);
-  }
-  return {};
-}
-
-// Where clients are reached neither by a service's interface nor by one of its servers'.
-void Forwarding::open_missing(Instant now) {
-  for (const auto& forwarder : forwarders_) {
-    const int index = forwarder->network().take_missing();
-    const auto at = std::ranges::find(view_->interfaces, index, &io::NetworkInterface::index);
-    if (at == view_->interfaces.end() || has_link(at->name)) continue;
-    if (std::ranges::find(refused_, at->name) != refused_.end()) continue;
-    const auto opened = open_link(*at, now);
-    (opened ? reached_ : refused_).push_back(at->name);
-    if (opened) {
-      log::info("layer 4: packets go by {} too", at->name);
-    } else {
-      log::warning("layer 4: packets should go by {}: {}", at->name, opened.error().text);
-    }
-  }
-}
-
-void Forwarding::close_link(std::string_view name) {
-  for (const auto& forwarder : forwarders_)
-    if (forwarder->network().has_link(name)) forwarder->network().close_link(name);
-}
-
-bool Forwarding::has_link(std::string_view name) const {
-  return forwarders_.front()->network().has_link(name);
-}
-
-std::vector<std::string> Forwarding::links() const {
-  const l4::Network& network = forwarders_.front()->network();
-  std::vector<std::string> names;
-  for (size_t link = 0; link < network.links(); ++link)
-    if (network.is_open(link)) names.emplace_back(network.name(link));
-  return names;
-}
-
-void Forwarding::close_links_but(const std::vector<std::string>& kept) {
-  for (const std::string& name : links())
-    if (std::ranges::find(kept, name) == kept.end()) close_link(name);
 }
 
 std::string Forwarding::summary() {

@@ -55,22 +55,44 @@ class Forwarding {
  private:
   class Rest;
 
-  // All of these want the lock.
+  // How threads share what comes in.
+  struct Sharing {
+    l4::Interest interest;
+    std::vector<sock_filter> fanout;  // Empty: there is one thread.
+  };
+  // A link about to be opened: its rings are there, and its frames are not yet let in.
+  struct NewLink {
+    io::NetworkInterface interface;
+    std::vector<std::unique_ptr<io::PacketRing>> rings;  // Of each thread; none: it is down.
+  };
+  // An interface by which packets should go and that could not be opened.
+  struct Refused {
+    int interface = 0;
+    std::string why;
+    Duration pause{};
+    Instant until{};  // Not tried again before.
+  };
+
+  // All of these want the lock. First what takes time, while packets are forwarded…
   Result<void> apply(Layer4Plan plan);
-  void share_out(const Layer4Plan& plan);
-  void adopt(l4::HostView view, Instant now);
-  Result<void> open_links(const Layer4Plan& plan, Instant now);
-  Result<void> open_link(const io::NetworkInterface& interface, Instant now);
-  void close_link(std::string_view name);
-  void open_missing(Instant now);
-  bool has_link(std::string_view name) const;
-  std::vector<std::string> links() const;
-  void close_links_but(const std::vector<std::string>& kept);
+  Sharing share_out(const Layer4Plan& plan);
+  void follow_names(const l4::HostView& view);
+  Result<void> open_links(const Layer4Plan& plan, const l4::HostView& view,
+                          const std::vector<sock_filter>& fanout, std::vector<NewLink>& opened);
+  Result<void> open_link(const io::NetworkInterface& interface,
+                         const std::vector<sock_filter>& fanout, std::vector<NewLink>& opened);
+  void open_missing(const std::vector<int>& missing, const l4::HostView& view,
+                    std::vector<NewLink>& opened);
+  // …then what the threads rest for.
+  std::unique_ptr<const l4::HostView> adopt(l4::HostView view, Instant now);
+  void take_up(std::vector<NewLink>& opened, Instant now);
+  void close_links_but(const std::vector<int>& kept);
   void apply_service(const ServicePlan& plan);
   std::string summary();
 
   void watch();
-  void follow_host();
+  void follow_host(const std::vector<int>& missing);
+  std::vector<int> missing_links();
 
   std::unique_ptr<io::NetworkChanges> changes_;
   const std::vector<uint32_t> cpus_;
@@ -83,13 +105,12 @@ class Forwarding {
   std::map<std::string, std::unique_ptr<sched::ServerSet>, std::less<>> sets_;
   std::unique_ptr<const l4::HostView> view_;
   Layer4Plan plan_;
-  l4::Interest interest_;  // Of all plans so far: connections outlive their services' addresses.
-  std::vector<std::string> reached_;  // Links that no plan names: packets to clients go there.
-  std::vector<std::string> refused_;  // Interfaces that cannot be such links.
-  std::string last_trouble_;          // With the host's interfaces and routes.
+  Sharing sharing_;
+  std::vector<int> reached_;  // Links that no plan names: packets to clients go there.
+  std::vector<Refused> refused_;
+  std::string last_trouble_;  // With the host's interfaces and routes.
   // How threads share clients. Constant from the first service on: known ones stay where they are.
   std::optional<l4::ClientShares> shares_;
-  std::vector<sock_filter> fanout_;                     // Empty: there is one thread.
   std::vector<std::unique_ptr<Forwarder>> forwarders_;  // The first hears the neighbours.
 };
 

@@ -20,6 +20,22 @@ void extend(l4::Interest& interest, const Layer4Plan& plan) {
   }
 }
 
+l4::Interest interest_of(const Layer4Plan& plan, const l4::Interest& before) {
+  constexpr size_t kOldMost = 64;
+  l4::Interest interest;
+  extend(interest, plan);
+  const auto keep = [](const std::vector<IpAddress>& old, std::vector<IpAddress>& kept) {
+    const size_t most = kept.size() + kOldMost;
+    for (const IpAddress& address : old)
+      if (kept.size() < most && std::ranges::find(kept, address) == kept.end())
+        kept.push_back(address);
+  };
+  keep(before.virtual_addresses, interest.virtual_addresses);
+  keep(before.nat_servers, interest.nat_servers);
+  keep(before.tunnel_servers, interest.tunnel_servers);
+  return interest;
+}
+
 l4::DirectorSpec share_of(uint32_t connections, uint32_t threads, uint64_t seed) {
   const auto share = [&](uint32_t whole) { return std::max(whole / threads, 1u); };
   l4::DirectorSpec spec;

@@ -13,6 +13,10 @@ namespace shunt::app {
 // Adds what `plan` is about; what was there stays.
 void extend(l4::Interest& interest, const Layer4Plan& plan);
 
+// What `plan` is about and, behind that, what `before` was about besides: connections outlive the
+// addresses of their services. Of the latter only so many, the latest.
+l4::Interest interest_of(const Layer4Plan& plan, const l4::Interest& before);
+
 // Of the connection table and of what is limited by time.
 l4::DirectorSpec share_of(uint32_t connections, uint32_t threads, uint64_t seed);
 

@@ -23,6 +23,10 @@ struct HostView {
   const io::NetworkInterface* find(std::string_view name) const;
   // By which an address is reached; null: by none.
   const io::NetworkInterface* towards(const IpAddress& address) const;
+  const io::NetworkInterface* at(int index) const;  // Null: there is none.
+  // The host's address to speak as to `destination`, which goes by `route`: the route's own, one of
+  // the next hop's network, any of the interface, any of the host. All zero: it has none.
+  IpAddress source_for(const io::Route& route, const IpAddress& destination) const;
 };
 
 }  // namespace shunt::l4

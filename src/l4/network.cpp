@@ -45,52 +45,73 @@ Network::Network(Instant start) : neighbours_({}, *this, start), hops_(kCachedHo
 
 Network::~Network() = default;
 
-size_t Network::number_of(std::string_view name) const {
-  const auto at = std::ranges::find(
-      links_, name, [](const auto& link) -> std::string_view { return link->interface.name; });
+size_t Network::number_of(int interface) const {
+  const auto at =
+      std::ranges::find(links_, interface, [](const auto& link) { return link->interface.index; });
   return static_cast<size_t>(at - links_.begin());
 }
 
-bool Network::has_link(std::string_view name) const {
-  const size_t number = number_of(name);
-  return number != links_.size() && is_open(number);
+bool Network::has_link(int interface) const {
+  return has_number(interface) && is_open(number_of(interface));
 }
 
-Result<void> Network::open_link(const io::NetworkInterface& interface, const io::Fanout* fanout,
-                                Instant now) {
-  SHUNT_ASSERT(!has_link(interface.name));
-  now_ = now;
+bool Network::fits(const io::NetworkInterface& interface) const {
+  return has_link(interface.index) &&
+         links_[number_of(interface.index)]->interface.mtu == interface.mtu;
+}
+
+Result<std::unique_ptr<io::PacketRing>> Network::open_ring(const io::NetworkInterface& interface,
+                                                           const io::Fanout* fanout) {
   // Nothing must come in before all who share the frames are there.
   const sock_filter nothing[] = {{.code = BPF_RET | BPF_K, .jt = 0, .jf = 0, .k = 0}};
-  auto ring = io::PacketRing::open(interface, {.fanout = fanout, .filter = nothing});
-  if (!ring) return std::unexpected(ring.error());
-  const size_t number = number_of(interface.name);
-  if (number == links_.size()) links_.push_back(std::make_unique<Link>());
-  *links_[number] = {interface, std::move(*ring)};
+  return io::PacketRing::open(interface, {.fanout = fanout, .filter = nothing});
+}
+
+size_t Network::number(const io::NetworkInterface& interface) {
+  size_t number = number_of(interface.index);
+  if (number != links_.size()) return number;
+  const auto replaced = std::ranges::find_if(links_, [&](const auto& link) {
+    return link->ring == nullptr && link->interface.name == interface.name;
+  });
+  number = static_cast<size_t>(replaced - links_.begin());
+  if (replaced == links_.end()) links_.push_back(std::make_unique<Link>());
+  links_[number]->interface = interface;
   describe(number);
+  return number;
+}
+
+void Network::open_link(const io::NetworkInterface& interface, std::unique_ptr<io::PacketRing> ring,
+                        Instant now) {
+  SHUNT_ASSERT(!has_link(interface.index));
+  now_ = now;
+  const size_t link = number(interface);
+  *links_[link] = {interface, std::move(ring)};
+  describe(link);
   forget_hops();
   bool serves = false;
-  for (const ServedAddress& served : served_) {
-    if (served.interface != interface.name) continue;
-    join_group(number, served.address);
+  for (const Served& served : served_) {
+    if (served.link != link) continue;
+    join_group(link, served.address);
     serves = true;
   }
   if (serves) neighbours_.announce(now);
-  return {};
 }
 
-void Network::close_link(std::string_view name) {
-  SHUNT_ASSERT(has_link(name));
-  std::unique_ptr<io::PacketRing>& ring = links_[number_of(name)]->ring;
+void Network::close_links_but(std::span<const int> kept) {
+  for (size_t i = 0; i < links_.size(); ++i)
+    if (is_open(i) && std::ranges::find(kept, links_[i]->interface.index) == kept.end()) close(i);
+}
+
+void Network::close(size_t link) {
+  std::unique_ptr<io::PacketRing>& ring = links_[link]->ring;
   ring->read_statistics();
   lost_ += ring->counters().receive_dropped.value();
   ring.reset();
   forget_hops();
 }
 
-std::optional<uint16_t> Network::fanout_group(std::string_view name) const {
-  SHUNT_ASSERT(has_link(name));
-  return links_[number_of(name)]->ring->fanout_group();
+void Network::note_fall(int interface) {
+  if (has_link(interface)) links_[number_of(interface)]->interface.up = false;
 }
 
 void Network::describe(size_t link) {
@@ -103,45 +124,50 @@ void Network::adopt(const HostView& view, Instant now) {
   now_ = now;
   view_ = &view;
   forget_hops();
-  bool came_up = false;
+  bool announce = false;
   for (size_t i = 0; i < links_.size(); ++i) {
-    if (!is_open(i)) continue;
     Link& link = *links_[i];
-    const io::NetworkInterface* current = view_->find(link.interface.name);
-    if (current == nullptr) continue;
-    if (current->index != link.interface.index || current->mtu != link.interface.mtu) {
-      close_link(link.interface.name);
+    const io::NetworkInterface* current = view_->at(link.interface.index);
+    if (!is_open(i)) {
+      if (current != nullptr) link.interface = *current;
       continue;
     }
-    came_up |= current->up && !link.interface.up;
+    if (current == nullptr || current->mtu != link.interface.mtu) {
+      close(i);
+      continue;
+    }
     const bool readdressed = current->mac != link.interface.mac;
+    announce |= readdressed || (current->up && !link.interface.up);
     link.interface = *current;
     describe(i);
     if (readdressed) filter(i);
   }
-  if (came_up) neighbours_.announce(now);
+  if (announce) neighbours_.announce(now);
 }
 
 // Where the interface does not filter groups, failing makes no difference.
 void Network::join_group(size_t link, const IpAddress& address) {
-  if (address.is_v4()) return;
+  if (address.is_v4() || !is_open(link)) return;
   static_cast<void>(links_[link]->ring->join_group(solicited_node_group(address)));
 }
 
 void Network::serve(std::span<const ServedAddress> addresses, Instant now) {
   now_ = now;
-  for (const ServedAddress& old : served_) {
-    if (std::ranges::find(addresses, old) == addresses.end())
-      neighbours_.withdraw(static_cast<uint16_t>(number_of(old.interface)), old.address);
+  std::vector<Served> wanted;
+  for (const ServedAddress& served : addresses) {
+    const io::NetworkInterface* interface = view_->find(served.interface);
+    const size_t link = interface != nullptr ? number_of(interface->index) : links_.size();
+    if (link != links_.size()) wanted.push_back({link, served.address});
   }
-  std::vector<ServedAddress> before = std::move(served_);
-  served_.assign(addresses.begin(), addresses.end());
-  for (const ServedAddress& served : served_) {
+  for (const Served& old : served_) {
+    if (std::ranges::find(wanted, old) == wanted.end())
+      neighbours_.withdraw(static_cast<uint16_t>(old.link), old.address);
+  }
+  const std::vector<Served> before = std::exchange(served_, std::move(wanted));
+  for (const Served& served : served_) {
     if (std::ranges::find(before, served) != before.end()) continue;
-    const size_t link = number_of(served.interface);
-    SHUNT_ASSERT(link != links_.size());
-    join_group(link, served.address);
-    neighbours_.serve(static_cast<uint16_t>(link), served.address, now);
+    join_group(served.link, served.address);
+    neighbours_.serve(static_cast<uint16_t>(served.link), served.address, now);
   }
   flush();
 }
@@ -264,7 +290,7 @@ bool Network::find_hop(const IpAddress& address, Hop& hop) {
   hop.interface = static_cast<uint16_t>(at - links_.begin());
   hop.source = interface.mac;
   hop.mtu = route->mtu != 0 ? std::min(route->mtu, interface.mtu) : interface.mtu;
-  hop.own = own_address(interface, address.is_v4());
+  hop.own = view_->source_for(*route, address);
   hop.next = route->on_link() ? address : route->gateway;
   const MacAddress* mac = neighbours_.find(hop.interface, hop.next, now_);
   hop.known = mac != nullptr;

@@ -55,24 +55,32 @@ class Network final : public Links, public Output, private NeighbourOutput {
   explicit Network(Instant start);
   ~Network() override;
 
-  // A ring for this interface; its frames come from receive_only() on. A link that was closed gets
-  // its number back. `fanout`: how networks share frames; null: they do not. The error: no right,
-  // no such interface.
-  Result<void> open_link(const io::NetworkInterface& interface, const io::Fanout* fanout,
-                         Instant now);
-  // Gives the ring back; what would go there is lost.
-  void close_link(std::string_view name);
-  bool has_link(std::string_view name) const;                         // That is open.
-  std::optional<uint16_t> fanout_group(std::string_view name) const;  // Of an open link.
+  // A ring to open a link with, on which nothing comes in before receive_only(). `fanout`: how
+  // networks share frames; null: they do not. The error: no right, no such interface.
+  static Result<std::unique_ptr<io::PacketRing>> open_ring(const io::NetworkInterface& interface,
+                                                           const io::Fanout* fanout);
+  // Gives the interface a number, unless it has one: that of a closed link of its name, or a new
+  // one. Networks that are asked alike have the same numbers.
+  size_t number(const io::NetworkInterface& interface);
+  void open_link(const io::NetworkInterface& interface, std::unique_ptr<io::PacketRing> ring,
+                 Instant now);
+  // Gives the rings of all other interfaces back; what would go there is lost.
+  void close_links_but(std::span<const int> kept);
+  bool has_number(int interface) const { return number_of(interface) != links_.size(); }
+  bool has_link(int interface) const;  // That is open.
+  // Whether it is open, and as the interface is now.
+  bool fits(const io::NetworkInterface& interface) const;
+  // An interface was down for a moment: what adopt() sees is not all that has happened.
+  void note_fall(int interface);
   // Goes by these routes and interfaces from now on, at first and after a change. A link whose
-  // interface was replaced by another of the same name, or has another MTU, is closed. The view is
-  // looked at until the next one comes.
+  // interface is gone, or has another MTU, is closed. The view is looked at until the next one
+  // comes.
   void adopt(const HostView& view, Instant now);
   // The index of an interface by which packets should have left and that has no link, of those
   // since the last call; 0: none.
   int take_missing() { return std::exchange(missing_, 0); }
   bool is_missing() const { return missing_ != 0; }
-  // Answers for exactly these addresses. Their interfaces must be linked.
+  // Answers for exactly these addresses, as far as their interfaces have numbers.
   void serve(std::span<const ServedAddress> addresses, Instant now);
 
   size_t links() const { return links_.size(); }  // Closed ones too: numbers are for good.
@@ -113,6 +121,12 @@ class Network final : public Links, public Output, private NeighbourOutput {
     io::NetworkInterface interface;
     std::unique_ptr<io::PacketRing> ring;  // Null: closed.
   };
+  struct Served {
+    size_t link = 0;
+    IpAddress address;
+
+    friend bool operator==(const Served&, const Served&) = default;
+  };
   struct CachedHop {
     IpAddress address;
     Hop hop;
@@ -124,7 +138,8 @@ class Network final : public Links, public Output, private NeighbourOutput {
   void send_frame(uint16_t interface, std::span<const uint8_t> bytes) override;
   void resolved(const Packet& packet, const MacAddress& mac) override;
 
-  size_t number_of(std::string_view name) const;
+  size_t number_of(int interface) const;  // links_.size(): it has none.
+  void close(size_t link);
   void describe(size_t link);
   void join_group(size_t link, const IpAddress& address);
   void forget_hops();
@@ -141,7 +156,7 @@ class Network final : public Links, public Output, private NeighbourOutput {
   uint64_t lost_ = 0;  // By rings that are closed.
   Neighbours neighbours_;
   NeighbourListeners* listeners_ = nullptr;  // Null: none.
-  std::vector<ServedAddress> served_;
+  std::vector<Served> served_;
   Interest interest_;
   std::vector<CachedHop> hops_;  // By a hash of the address.
   Hop asking_;                   // Of a neighbour that is not known yet.
