@@ -42,22 +42,38 @@ Result<AdminSocket> AdminSocket::open(const SocketAddress& address) {
   return AdminSocket(*fd, address);
 }
 
+AdminSocket::AdminSocket(int fd, const SocketAddress& address)
+    : fd_(fd), address_(address), owner_(::geteuid()) {}
+
 AdminSocket::AdminSocket(AdminSocket&& other) noexcept
-    : fd_(std::exchange(other.fd_, -1)), address_(other.address_) {}
+    : fd_(std::exchange(other.fd_, -1)), address_(other.address_), owner_(other.owner_) {}
 
 // The other one closes what this one had.
 AdminSocket& AdminSocket::operator=(AdminSocket&& other) noexcept {
   std::swap(fd_, other.fd_);
   std::swap(address_, other.address_);
+  std::swap(owner_, other.owner_);
   return *this;
 }
 
 AdminSocket::~AdminSocket() {
   if (fd_ < 0) return;
   ::close(fd_);
-  if (address_.family() != AF_UNIX) return;
-  const auto* local = reinterpret_cast<const sockaddr_un*>(address_.data());
-  if (local->sun_path[0] != '\0') ::unlink(local->sun_path);
+  if (address_.family() != AF_UNIX || is_abstract()) return;
+  ::unlink(reinterpret_cast<const sockaddr_un*>(address_.data())->sun_path);
+}
+
+bool AdminSocket::is_abstract() const {
+  return address_.family() == AF_UNIX &&
+         reinterpret_cast<const sockaddr_un*>(address_.data())->sun_path[0] == '\0';
+}
+
+bool AdminSocket::is_welcome(int fd) const {
+  if (!is_abstract()) return true;  // The file's mode has let him in.
+  ucred peer{};
+  socklen_t size = sizeof peer;
+  return ::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 &&
+         (peer.uid == owner_ || peer.uid == 0);
 }
 
 Admin::Admin(AdminSocket socket, AdminSource& source)
@@ -128,7 +144,8 @@ bool Admin::make_room() {
 void Admin::accept(Instant now) {
   const int fd = ::accept4(socket_.fd(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
   if (fd >= 0) {
-    connections_.push_back(std::make_unique<Connection>(fd, source_, loopback_, now));
+    connections_.push_back(
+        std::make_unique<Connection>(fd, source_, loopback_, socket_.is_welcome(fd), now));
     return;
   }
   // Out of descriptors: the next turn would be no better.

@@ -3,6 +3,8 @@
 // down by the main thread; packets and requests never wait for it.
 #pragma once
 
+#include <sys/types.h>
+
 #include <atomic>
 #include <memory>
 #include <thread>
@@ -17,7 +19,8 @@ namespace shunt::app {
 // A listening socket, and the file of a unix one.
 class AdminSocket {
  public:
-  // A unix socket is its owner's alone (mode 0600). The error names the address and the way out.
+  // A unix socket is its owner's alone (mode 0600; an abstract one has none, see is_welcome()). The
+  // error names the address and the way out.
   static Result<AdminSocket> open(const SocketAddress& address);
   AdminSocket(AdminSocket&& other) noexcept;
   AdminSocket& operator=(AdminSocket&& other) noexcept;
@@ -25,12 +28,16 @@ class AdminSocket {
 
   int fd() const { return fd_; }
   const SocketAddress& address() const { return address_; }
+  // Whether whoever is connected by `fd` may ask: on an abstract socket its owner and root.
+  bool is_welcome(int fd) const;
 
  private:
-  AdminSocket(int fd, const SocketAddress& address) : fd_(fd), address_(address) {}
+  AdminSocket(int fd, const SocketAddress& address);
+  bool is_abstract() const;
 
   int fd_;
   SocketAddress address_;
+  uid_t owner_;
 };
 
 class Admin {

@@ -22,8 +22,12 @@ constexpr proxy::HeadLimits kLimits{.line_max = 4096, .head_max = 8192, .fields_
 
 }  // namespace
 
-Admin::Connection::Connection(int fd, AdminSource& source, bool loopback, Instant now)
-    : fd_(fd), source_(source), loopback_(loopback), deadline_(now + kRequestLongest) {}
+Admin::Connection::Connection(int fd, AdminSource& source, bool loopback, bool welcome, Instant now)
+    : fd_(fd),
+      source_(source),
+      loopback_(loopback),
+      welcome_(welcome),
+      deadline_(now + kRequestLongest) {}
 
 Admin::Connection::~Connection() {
   ::close(fd_);
@@ -31,7 +35,7 @@ Admin::Connection::~Connection() {
 
 short Admin::Connection::events() const {
   if (!replying_) return POLLIN;
-  return static_cast<short>(sent_ < out_.size() ? POLLOUT : POLLRDHUP);
+  return static_cast<short>(sent_ < out_.size() || has_more_ ? POLLOUT : POLLRDHUP);
 }
 
 bool Admin::Connection::advance(short events, Instant now) {
@@ -65,7 +69,10 @@ bool Admin::Connection::read(Instant now) {
     begin_reply(AdminReply::error(reject->status, reject->why), false);
     return true;
   }
-  auto request = read_request(head, loopback_);
+  auto request = welcome_
+                     ? read_request(head, loopback_)
+                     : std::unexpected(AdminReply::error(
+                           403, "this socket is for the user who started Shunt, and for root"));
   begin_reply(request ? answer(*request, source_) : std::move(request).error(),
               head.version == proxy::Version::kHttp11);
   return true;
@@ -84,6 +91,7 @@ void Admin::Connection::produce() {
   sent_ = 0;
   std::string made;
   const AdminStream::Step step = stream_->produce(made);
+  has_more_ = step == AdminStream::Step::kMore;
   if (chunked_) {
     append_chunk(out_, made);
   } else {

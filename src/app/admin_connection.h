@@ -16,8 +16,9 @@ namespace shunt::app {
 
 class Admin::Connection {
  public:
-  // Owns `fd`, which does not block.
-  Connection(int fd, AdminSource& source, bool loopback, Instant now);
+  // Owns `fd`, which does not block. `loopback`: as read_request() has it. `welcome`: whoever it is
+  // may ask; otherwise he is told that he may not.
+  Connection(int fd, AdminSource& source, bool loopback, bool welcome, Instant now);
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
   ~Connection();
@@ -28,7 +29,7 @@ class Admin::Connection {
   // Its request is not here yet.
   bool waiting() const { return !replying_; }
   // There is nothing to send at the moment, but there may be soon.
-  bool idle() const { return stream_ != nullptr && out_.size() == sent_; }
+  bool idle() const { return stream_ != nullptr && !has_more_ && out_.size() == sent_; }
   // Goes on as far as it can. False: it is over.
   bool advance(short events, Instant now);
 
@@ -41,6 +42,7 @@ class Admin::Connection {
   const int fd_;
   AdminSource& source_;
   const bool loopback_;
+  const bool welcome_;
   Instant deadline_;  // For the request, then for each progress of the answer.
 
   std::string in_;
@@ -50,6 +52,7 @@ class Admin::Connection {
   std::string out_;
   size_t sent_ = 0;  // Of `out_`.
   std::unique_ptr<AdminStream> stream_;
+  bool has_more_ = false;  // The stream, at once.
 };
 
 }  // namespace shunt::app

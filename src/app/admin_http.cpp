@@ -3,11 +3,13 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <iterator>
 
 #include "core/address.h"
 #include "core/json_escape.h"
+#include "proxy/characters.h"
 
 namespace shunt::app {
 namespace {
@@ -40,6 +42,16 @@ bool names_this_host(std::string_view host) {
   if (host.empty() || host == "localhost") return true;
   if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
   return IpAddress::parse(host).has_value();
+}
+
+// Pages of other origins, that cannot read the answer but can have the work done. Whatever is no
+// browser sends neither field, and what somebody typed into one comes from none.
+bool is_from_page(const proxy::RequestHead& head) {
+  return std::ranges::any_of(head.fields(), [](const proxy::Field& field) {
+    if (proxy::equals_ignoring_case(field.name, "origin")) return true;
+    return proxy::equals_ignoring_case(field.name, "sec-fetch-site") && field.value != "none" &&
+           field.value != "same-origin";
+  });
 }
 
 }  // namespace
@@ -92,6 +104,9 @@ std::expected<AdminRequest, AdminReply> read_request(const proxy::RequestHead& h
   if (loopback && !names_this_host(head.host))
     return std::unexpected(AdminReply::error(
         403, "this endpoint is asked for by an address or as localhost, not by another name"));
+  if (is_from_page(head))
+    return std::unexpected(
+        AdminReply::error(403, "a web page had this asked by a browser; only people may"));
   AdminRequest request{.path = std::string(head.path), .query = {}};
   std::string_view rest = head.query;
   while (!rest.empty()) {

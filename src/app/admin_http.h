@@ -23,8 +23,8 @@ class AdminStream {
  public:
   virtual ~AdminStream() = default;
   enum class Step : uint8_t {
-    kMore,  // Something was appended, or will be at the next call.
-    kIdle,  // Nothing at the moment.
+    kMore,  // There is more, whether something was appended or not.
+    kIdle,  // No more at the moment.
     kEnd,
   };
   // Appends what there is, some MiB at most. The admin thread.
@@ -43,8 +43,8 @@ struct AdminReply {
   static AdminReply error(uint16_t status, std::string_view text);
 };
 
-// `loopback`: the endpoint listens on a loopback address, so a request in the name of another host
-// is a web page's that makes a browser ask us (DNS rebinding); it is refused.
+// Requests that a web page makes a browser send are refused, and so is, where the endpoint listens
+// on a loopback address (`loopback`), what is asked in the name of another host: DNS rebinding.
 std::expected<AdminRequest, AdminReply> read_request(const proxy::RequestHead& head, bool loopback);
 
 // The head of the answer. `chunked`: the body follows in chunks, otherwise until the connection

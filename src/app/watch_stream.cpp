@@ -75,7 +75,7 @@ AdminStream::Step WatchStream::produce(std::string& out) {
   begun_ = true;
   for (size_t i = 0; i < watches_.size(); ++i) drain(i, out);
   if (packets_ >= options_.packets || std::chrono::steady_clock::now() >= until_) return Step::kEnd;
-  return out.empty() ? Step::kIdle : Step::kMore;
+  return Step::kIdle;  // Looking again at once would only keep packets waiting.
 }
 
 void WatchStream::drain(size_t thread, std::string& out) {

@@ -6,10 +6,12 @@ import json
 import os
 import socket
 import stat
+import unittest
 
 from harness import TIMEOUT, ShuntTest, farm, free_port, get, main, run_shunt, signal, wait_until
 
 FINE, WRONG, USAGE = 0, 1, 2
+NOBODY = 65534
 
 
 class CtlTest(ShuntTest):
@@ -49,6 +51,22 @@ class CtlTest(ShuntTest):
         self.assertIn("--pools", done.stderr)
         shunt.stop()
         self.assertFalse((self.folder / "admin.sock").exists())
+
+    @unittest.skipIf(os.geteuid() != 0, "becoming somebody else needs root")
+    def test_an_abstract_socket_is_its_owners_too(self):
+        name = f"shunt-test-{os.getpid()}"
+        self.start(f"unix:@{name}")
+        self.assertEqual(self.ctl("-Ln", "--pools", "--admin", f"unix:@{name}").returncode, FINE)
+        for user, status in ((0, 200), (NOBODY, 403)):
+            with self.subTest(user=user), socket.socket(socket.AF_UNIX) as asker:
+                os.seteuid(user)
+                try:
+                    asker.connect(f"\0{name}")
+                finally:
+                    os.seteuid(0)
+                asker.settimeout(TIMEOUT)
+                asker.sendall(b"GET /v1/pools HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                self.assertEqual(asker.recv(65536).split()[1], str(status).encode())
 
     def test_http(self):
         port = free_port()

@@ -4,8 +4,9 @@
 import json
 import re
 import socket
+import time
 
-from harness import ShuntTest, main, run_shunt, signal, wait_until
+from harness import SLOWNESS, ShuntTest, main, run_shunt, signal, wait_until
 from layer4 import Farm, say, service, v4, v6
 from namespaces import needs
 
@@ -40,6 +41,14 @@ class Layer4CtlTest(ShuntTest):
     def nat(self, **options):
         servers = [(server.name, f'address = "{server.v4}:8080"') for server in self.farm.servers]
         return service("web", f"{VIP}:80", servers, **options)
+
+    def test_connections_of_a_large_table_are_read_without_pauses(self):
+        self.direct(self.nat())  # With a million places, of which a step reads a thousand.
+        self.farm.get(VIP)
+        begin = time.monotonic()
+        rows = self.ctl("-Lnc").splitlines()[2:]
+        self.assertEqual(len(rows), 1, rows)
+        self.assertLess(time.monotonic() - begin, 10 * SLOWNESS)
 
     def test_tables_after_known_traffic(self):
         dns = service("dns", f"[{v6(100)}]:53", [("a", f'address = "[{self.first.v6}]:53"\nupper = 9\nlower = 5')],

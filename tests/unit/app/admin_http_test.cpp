@@ -8,9 +8,10 @@
 namespace shunt::app {
 namespace {
 
+// `fields`: more of them, each with its line end.
 std::expected<AdminRequest, AdminReply> read(const std::string& line, const std::string& host,
-                                             bool loopback) {
-  const std::string text = line + " HTTP/1.1\r\nHost: " + host + "\r\n\r\n";
+                                             bool loopback, const std::string& fields = {}) {
+  const std::string text = line + " HTTP/1.1\r\nHost: " + host + "\r\n" + fields + "\r\n";
   proxy::RequestHead head;
   BOOST_REQUIRE(!proxy::parse_request(text, {}, head).has_value());
   return read_request(head, loopback);
@@ -49,6 +50,29 @@ BOOST_AUTO_TEST_CASE(what_is_refused) {
     BOOST_TEST_CONTEXT(test.description) {
       const auto request = read(test.line, test.host, test.loopback);
       BOOST_TEST((request ? 0 : request.error().status) == test.status);
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(web_pages_are_refused) {
+  struct Case {
+    const char* fields;
+    uint16_t status;  // 0: taken.
+  };
+  for (const Case& test : {
+           Case{"Origin: https://page.example\r\n", 403},
+           Case{"origin: null\r\n", 403},
+           Case{"Sec-Fetch-Site: cross-site\r\n", 403},
+           Case{"sec-fetch-site: same-site\r\n", 403},
+           Case{"Sec-Fetch-Site: none\r\n", 0},
+           Case{"Sec-Fetch-Site: same-origin\r\n", 0},
+           Case{"User-Agent: curl\r\n", 0},
+       }) {
+    for (const bool loopback : {true, false}) {
+      const auto request = read("GET /v1/pcap", "127.0.0.1:9090", loopback, test.fields);
+      BOOST_TEST_CONTEXT(test.fields) {
+        BOOST_TEST((request ? 0 : request.error().status) == test.status);
+      }
     }
   }
 }
