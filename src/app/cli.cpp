@@ -226,6 +226,9 @@ void declare_agent(CLI::App& app, AgentCommand& agent) {
       ->check(CLI::Range(0, 65535))
       ->type_name("N")
       ->capture_default_str();
+  command
+      ->add_option("--user", agent.user, "Whom to become, once open (default: from root, nobody)")
+      ->type_name("NAME");
   command->footer(kAgentFooter);
 }
 

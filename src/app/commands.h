@@ -65,6 +65,7 @@ struct AgentCommand {
   std::vector<std::string> from;       // Networks of directors; empty: anybody.
   std::string tun = "shunt0";
   uint16_t gue_port = 6080;  // 0: no GUE.
+  std::string user;          // To become; empty: nobody, if it is root.
 };
 ExitCode run_agent(const AgentCommand& command);
 

@@ -63,18 +63,19 @@ bool may(const struct stat& file, const Identity& identity, mode_t bits) {
   return (file.st_mode >> shift & bits) == bits;
 }
 
+constexpr uint32_t kNetwork = 1u << CAP_NET_RAW | 1u << CAP_NET_ADMIN;
+
 // Of what root may do, nothing else. 0 or an errno.
-int keep_network_capabilities() {
-  constexpr uint32_t kKept = 1u << CAP_NET_RAW | 1u << CAP_NET_ADMIN;
+int keep_capabilities(uint32_t kept) {
   __user_cap_header_struct header{.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
   const __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {
-      {.effective = kKept, .permitted = kKept, .inheritable = 0}, {}};
+      {.effective = kept, .permitted = kept, .inheritable = 0}, {}};
   return ::syscall(SYS_capset, &header, data) == 0 ? 0 : errno;
 }
 
 }  // namespace
 
-Result<Identity> look_up_user(const std::string& name) {
+Result<Identity> look_up_user(const std::string& name, const std::string& setting) {
   constexpr size_t kBufferFirst = 4096;
   constexpr size_t kBufferMax = 1 << 20;
   for (size_t size = kBufferFirst; size <= kBufferMax; size *= 2) {
@@ -84,22 +85,25 @@ Result<Identity> look_up_user(const std::string& name) {
     const int error = ::getpwnam_r(name.c_str(), &entry, buffer.data(), buffer.size(), &found);
     if (error == ERANGE) continue;
     if (found != nullptr) {
-      return Identity{
-          .name = name, .user = entry.pw_uid, .group = entry.pw_gid, .groups = groups_of(entry)};
+      return Identity{.name = name,
+                      .user = entry.pw_uid,
+                      .group = entry.pw_gid,
+                      .groups = groups_of(entry),
+                      .setting = setting};
     }
     if (error != 0)
-      return fail(fmt::format("global.user \"{}\": {}", name, std::strerror(error)), error);
+      return fail(fmt::format("{} \"{}\": {}", setting, name, std::strerror(error)), error);
     break;
   }
-  return fail(fmt::format("global.user: there is no user \"{}\"", name));
+  return fail(fmt::format("{}: there is no user \"{}\"", setting, name));
 }
 
 Result<void> drop_privileges(const Identity& identity, bool keep_network) {
   if (is_already(identity)) return {};
   const auto failed = [&identity](const char* step) {
     const int error = errno;
-    return fail(fmt::format("global.user \"{}\": {}: {} (start Shunt as root, or leave `user` out)",
-                            identity.name, step, std::strerror(error)),
+    return fail(fmt::format("{} \"{}\": {}: {} (start Shunt as root, or leave `user` out)",
+                            identity.setting, identity.name, step, std::strerror(error)),
                 error);
   };
   // Root that waits in the real or the saved id is what it takes to give up the rest.
@@ -109,13 +113,20 @@ Result<void> drop_privileges(const Identity& identity, bool keep_network) {
   if (::setgroups(identity.groups.size(), identity.groups.data()) != 0) return failed("setgroups");
   if (::setresgid(identity.group, identity.group, identity.group) != 0) return failed("setresgid");
   if (::setresuid(identity.user, identity.user, identity.user) != 0) return failed("setresuid");
-  if (keep_network && keep_network_capabilities() != 0) return failed("capset");
+  if (keep_network && keep_capabilities(kNetwork) != 0) return failed("capset");
   // A program with the set-user-ID bit would be a way back; Shunt starts none.
   ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
   // Cleared by the change of user; a failed assertion shall leave a core.
   ::prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
   if (identity.user != 0) SHUNT_ASSERT(::setresuid(0, 0, 0) != 0);
   SHUNT_ASSERT(is_already(identity));
+  return {};
+}
+
+Result<void> drop_capabilities() {
+  if (const int error = keep_capabilities(0); error != 0)
+    return fail(fmt::format("capset: {}", std::strerror(error)), error);
+  ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
   return {};
 }
 

@@ -3,6 +3,7 @@
 # own, the director's and the server's, joined by veth. The test writes the tunnels itself; the server's own TCP and UDP
 # answer. Needs root.
 import os
+import pwd
 import socket
 import struct
 
@@ -106,6 +107,14 @@ class DecapTest(ShuntTest):
         self.tunnel(self.query(b"unfinished", partial=True))
         self.assertEqual(self.receive()[0], b"unfinished")
 
+    def test_no_right_is_kept(self):
+        with open(f"/proc/{self.agent.pid}/status", encoding="ascii") as status:
+            fields = dict(line.rstrip("\n").split(":\t", 1) for line in status if ":\t" in line)
+        nobody = str(pwd.getpwnam("nobody").pw_uid)
+        self.assertEqual(fields["Uid"].split("\t"), [nobody] * 4)
+        self.assertEqual({fields[kind].strip("0") for kind in ("CapEff", "CapPrm", "CapInh", "CapAmb")}, {""})
+        self.assertEqual(fields["NoNewPrivs"], "1")
+
     def test_what_is_not_for_us_stays_out(self):
         self.director.run("ip", "address", "add", "10.0.0.66/24", "dev", "d0")
         self.tunnel(self.query(b"stranger"), source="10.0.0.66")
@@ -125,6 +134,8 @@ class UsageTest(ShuntTest):
                 ("no virtual address", ["--decap", "lo"], USAGE, "--address"),
                 ("not an address", ["--decap", "lo", "--address", "vip"], USAGE, "--address vip"),
                 ("not a network", ["--decap", "lo", "--address", VIP, "--from", "x"], USAGE, "--from x"),
+                ("no such user", ["--decap", "lo", "--address", VIP, "--user", "no-such"], WRONG,
+                 "--user: there is no user"),
                 ("no such interface", ["--decap", "nosuch0", "--address", VIP], WRONG, "nosuch0: No such device")):
             with self.subTest(description):
                 done = run_shunt("agent", *arguments)
