@@ -44,6 +44,7 @@ bool is_icmp_error(const Packet& packet, const Headers& headers) {
 
 }  // namespace
 
+// Limits come before hops: whoever makes up his address has nobody looked for beyond them.
 Answers::Answers(Links& links, Output& output, const AnswerLimits& limits, uint64_t seed,
                  Instant start)
     : links_(links),
@@ -68,8 +69,9 @@ void Answers::error(const Packet& packet, const Headers& headers, IcmpError what
   if (headers.later_fragment() || is_icmp_error(packet, headers)) return;
   if (is_multicast(headers.tuple.destination)) return;
   const IpAddress& to = headers.tuple.source;
+  if (!may_send(to, what == IcmpError::kTooBig, now)) return;
   const Hop* hop = links_.hop_to(to);
-  if (hop == nullptr || !may_send(to, what == IcmpError::kTooBig, now)) return;
+  if (hop == nullptr) return;
   const IpAddress& from = virtual_address ? headers.tuple.destination : hop->own;
   const auto [type, code] = type_of(what, headers.v6);
   const uint32_t rest = what != IcmpError::kTooBig ? 0 : headers.v6 ? mtu : mtu & 0xffff;
@@ -78,9 +80,10 @@ void Answers::error(const Packet& packet, const Headers& headers, IcmpError what
 
 void Answers::relay(std::span<const uint8_t> quoted, const Headers& inner, uint8_t type,
                     uint8_t code, uint32_t rest, Instant now) {
-  const Hop* hop = links_.hop_to(inner.tuple.source);
   const bool too_big = inner.v6 ? type == 2 : type == 3 && code == 4;
-  if (hop == nullptr || !may_send(inner.tuple.source, too_big, now)) return;
+  if (!may_send(inner.tuple.source, too_big, now)) return;
+  const Hop* hop = links_.hop_to(inner.tuple.source);
+  if (hop == nullptr) return;
   send_error(quoted, inner.v6, inner.tuple.destination, inner.tuple.source, type, code, rest, *hop);
 }
 
@@ -102,12 +105,12 @@ void Answers::send_error(std::span<const uint8_t> quoted, bool v6, const IpAddre
 void Answers::reset(const Packet& packet, const Headers& headers, Instant now) {
   SHUNT_ASSERT(headers.tuple.protocol == kTcp);
   if ((headers.tcp_flags & kRst) != 0 || headers.fragment) return;
-  const Hop* hop = links_.hop_to(headers.tuple.source);
-  if (hop == nullptr) return;
   if (!resets_.take(now)) {
     counters.suppressed.add();
     return;
   }
+  const Hop* hop = links_.hop_to(headers.tuple.source);
+  if (hop == nullptr) return;
   const uint8_t* segment = packet.data + headers.transport;
   uint8_t* tcp =
       begin(headers.v6, headers.tuple.destination, headers.tuple.source, kTcp, kTcpHeader);
@@ -131,13 +134,14 @@ void Answers::reset(const Packet& packet, const Headers& headers, Instant now) {
 
 void Answers::echo(const Packet& packet, const Headers& headers, Instant now) {
   SHUNT_ASSERT(headers.is_icmp());
-  const Hop* hop = links_.hop_to(headers.tuple.source);
   const uint32_t size = headers.payload();
-  if (hop == nullptr || size + kIpv6Header > kAnswerMax) return;
+  if (size + kIpv6Header > kAnswerMax) return;
   if (!echoes_.take(now)) {
     counters.suppressed.add();
     return;
   }
+  const Hop* hop = links_.hop_to(headers.tuple.source);
+  if (hop == nullptr) return;
   const uint8_t protocol = headers.v6 ? kIcmpV6 : kIcmp;
   uint8_t* icmp =
       begin(headers.v6, headers.tuple.destination, headers.tuple.source, protocol, size);

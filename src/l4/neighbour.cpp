@@ -86,9 +86,13 @@ const MacAddress* Neighbours::find(uint16_t interface, const IpAddress& address,
   if (neighbour == nullptr) return nullptr;
   neighbour->used = now;
   if (neighbour->state == State::kReachable && now >= neighbour->next)
-    neighbour->state = State::kStale;
+    enter(*neighbour, State::kStale);
+  if (neighbour->state == State::kIncomplete) {
+    unlist_spare(*neighbour);
+    list_spare(*neighbour);
+  }
   if (neighbour->state == State::kStale) {
-    neighbour->state = State::kProbe;
+    enter(*neighbour, State::kProbe);
     neighbour->tries = 0;
     ask(*neighbour, now);
   }
@@ -105,22 +109,40 @@ Neighbours::Neighbour* Neighbours::create(const Key& key, Instant now) {
   if (link_of(key.interface) == nullptr) return nullptr;
   if (index_.size() >= limits_.neighbours && !make_room()) return nullptr;
   Neighbour& neighbour = index_.emplace(key, Neighbour{.key = key, .used = now}).first->second;
+  list_spare(neighbour);
   ask(neighbour, now);
   return &neighbour;
+}
+
+void Neighbours::enter(Neighbour& neighbour, State state) {
+  const bool was_spare = is_spare(neighbour.state);
+  neighbour.state = state;
+  if (was_spare == is_spare(state)) return;
+  was_spare ? unlist_spare(neighbour) : list_spare(neighbour);
+}
+
+void Neighbours::list_spare(Neighbour& neighbour) {
+  SHUNT_ASSERT(neighbour.older == nullptr && neighbour.newer == nullptr);
+  neighbour.older = newest_spare_;
+  (newest_spare_ != nullptr ? newest_spare_->newer : oldest_spare_) = &neighbour;
+  newest_spare_ = &neighbour;
+}
+
+void Neighbours::unlist_spare(Neighbour& neighbour) {
+  (neighbour.older != nullptr ? neighbour.older->newer : oldest_spare_) = neighbour.newer;
+  (neighbour.newer != nullptr ? neighbour.newer->older : newest_spare_) = neighbour.older;
+  neighbour.older = neighbour.newer = nullptr;
 }
 
 // Forgets the one that was used longest ago, of those not known to be there: whoever makes us ask
 // for many addresses pushes out his own.
 bool Neighbours::make_room() {
-  auto oldest = index_.end();
-  for (auto at = index_.begin(); at != index_.end(); ++at) {
-    const State state = at->second.state;
-    if (state == State::kReachable || state == State::kProbe) continue;
-    if (oldest == index_.end() || at->second.used < oldest->second.used) oldest = at;
-  }
-  if (oldest == index_.end()) return false;
-  drop_held(oldest->second);
-  index_.erase(oldest);
+  if (oldest_spare_ == nullptr) return false;
+  Neighbour& oldest = *oldest_spare_;
+  drop_held(oldest);
+  unlist_spare(oldest);
+  const Key key = oldest.key;
+  index_.erase(key);
   return true;
 }
 
@@ -230,7 +252,7 @@ void Neighbours::learn(const Link& link, const NeighbourMessage& message, Instan
   const bool asks = message.kind == NeighbourMessage::Kind::kRequest;
   const bool differs = neighbour.state != State::kIncomplete && neighbour.mac != message.mac;
   if (differs && !asks && !message.overrides) {
-    if (neighbour.state == State::kReachable) neighbour.state = State::kStale;
+    if (neighbour.state == State::kReachable) enter(neighbour, State::kStale);
     return;
   }
   confirm(neighbour, message.mac, answers, now);
@@ -240,11 +262,11 @@ void Neighbours::confirm(Neighbour& neighbour, const MacAddress& mac, bool reach
   const bool news = neighbour.state == State::kIncomplete || neighbour.mac != mac;
   neighbour.mac = mac;
   if (reachable) {
-    neighbour.state = State::kReachable;
+    enter(neighbour, State::kReachable);
     neighbour.next = now + limits_.reachable;
     neighbour.tries = 0;
   } else if (news) {
-    neighbour.state = State::kStale;
+    enter(neighbour, State::kStale);
   }
   if (!news) return;
   release_held(neighbour);
@@ -261,7 +283,7 @@ void Neighbours::advance(Instant now) {
     const bool asking = neighbour.state == State::kIncomplete || neighbour.state == State::kProbe;
     bool over = now - neighbour.used >= limits_.forgotten;
     if (neighbour.state == State::kReachable && now >= neighbour.next)
-      neighbour.state = State::kStale;
+      enter(neighbour, State::kStale);
     if (asking && now >= neighbour.next) {
       if (neighbour.tries >= limits_.tries) {
         counters.unresolved.add();
@@ -275,6 +297,7 @@ void Neighbours::advance(Instant now) {
       continue;
     }
     drop_held(neighbour);
+    if (is_spare(neighbour.state)) unlist_spare(neighbour);
     at = index_.erase(at);
   }
 }

@@ -112,6 +112,9 @@ class Neighbours {
     uint32_t held = 0;
     Instant next{};  // Asked again, or no longer taken for reachable.
     Instant used{};
+    // Of those that are not known to be there, in the order of their last use; null at the ends.
+    Neighbour* older = nullptr;
+    Neighbour* newer = nullptr;
   };
   struct Served {
     IpAddress address;
@@ -134,6 +137,12 @@ class Neighbours {
 
   Link* link_of(uint16_t interface);
   static Served* served_on(Link& link, const IpAddress& address);
+  static bool is_spare(NeighbourState state) {
+    return state == NeighbourState::kIncomplete || state == NeighbourState::kStale;
+  }
+  void enter(Neighbour& neighbour, NeighbourState state);
+  void list_spare(Neighbour& neighbour);
+  void unlist_spare(Neighbour& neighbour);
   Neighbour* create(const Key& key, Instant now);
   bool make_room();
   void learn(const Link& link, const NeighbourMessage& message, Instant now);
@@ -150,6 +159,8 @@ class Neighbours {
   RateLimit answers_;
   std::vector<Link> links_;
   std::unordered_map<Key, Neighbour, KeyHash> index_;
+  Neighbour* oldest_spare_ = nullptr;
+  Neighbour* newest_spare_ = nullptr;
   std::vector<Held> held_;
   Conflict conflict_;
 };

@@ -260,7 +260,14 @@ BOOST_AUTO_TEST_CASE(limits_of_answers) {
     resets += world.in(Build::tcp("203.0.113." + std::to_string(i) + ":1", kVirtual, "A")) !=
               "!no_connection";
   BOOST_TEST(resets == 50, "resets");
-  BOOST_TEST(world.director->answers().suppressed.value() == 94u + 98u + 204u + 204u);
+  world.asked = 0;
+  for (int i = 1; i < 255; ++i) {
+    const std::string from = "203.0.113." + std::to_string(i);
+    world.in(Build::udp(from + ":1", "198.51.100.1:9"));
+    world.in(Build::tcp(from + ":1", kVirtual, "A"));
+  }
+  BOOST_TEST(world.asked == 0u, "who is not answered is not looked for");
+  BOOST_TEST(world.director->answers().suppressed.value() == 94u + 98u + 204u + 204u + 2 * 254u);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -407,6 +407,33 @@ BOOST_AUTO_TEST_CASE(limits) {
   BOOST_TEST(world.table.counters.answers.value() == 1u);
 }
 
+// Of those that are not known to be there: never asked for again, or silent, or not used for long.
+BOOST_AUTO_TEST_CASE(the_longest_unused_makes_room) {
+  World world({.neighbours = 4});
+  const auto known = [&](int host) {
+    return world.table.state(1, ip(fmt::format("10.0.0.{}", host))) != nullptr;
+  };
+  for (int host = 11; host <= 14; ++host) world.knows(fmt::format("10.0.0.{}", host), 0s);
+  world.hear_answer("10.0.0.12", 0s);
+  world.knows("10.0.0.11", 1ms);  // Used again.
+  world.knows("10.0.0.15", 2ms);
+  BOOST_TEST((known(11) && known(12) && !known(13) && known(14) && known(15)));
+  world.knows("10.0.0.16", 3ms);
+  BOOST_TEST((known(11) && known(12) && !known(14) && known(15) && known(16)));
+  // An answer that is no longer good protects no more; one that was forgotten makes no trouble.
+  world.hear_answer("10.0.0.15", 3ms);
+  world.hear_answer("10.0.0.16", 4ms);
+  world.table.advance(kStart + 31s);
+  world.knows("10.0.0.15", 31s);
+  for (int host = 21; host <= 23; ++host) world.knows(fmt::format("10.0.0.{}", host), 32s);
+  BOOST_TEST((known(15) && !known(11) && !known(12) && !known(16)));
+  world.table.advance(kStart + 20min);
+  BOOST_TEST(world.table.size() == 0u);
+  for (int host = 31; host <= 39; ++host) world.knows(fmt::format("10.0.0.{}", host), 20min);
+  BOOST_TEST(world.table.size() == 4u);
+  BOOST_TEST((known(36) && known(39)));
+}
+
 BOOST_AUTO_TEST_CASE(groups) {
   BOOST_TEST(hex(solicited_node_group(ip("2001:db8::12:3456"))) == "3333ff123456");
 }

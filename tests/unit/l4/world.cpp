@@ -130,6 +130,7 @@ void World::pass(Duration time) {
 }
 
 const Hop* World::hop_to(const IpAddress& address) {
+  ++asked;
   if (address.to_string() == missing) return nullptr;
   const char name = server_name(address);
   const bool v4 = address.is_v4();

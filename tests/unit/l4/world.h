@@ -53,6 +53,7 @@ class World final : public Links, public Output {
   std::vector<Offload> offload;  // Of those.
   uint32_t server_mtu = 1500;
   uint32_t client_mtu = 1500;
+  uint32_t asked = 0;   // For hops.
   std::string missing;  // An address without a neighbour.
   sched::ServerSet& set_of(Service& service) { return service.set(); }
 
