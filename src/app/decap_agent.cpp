@@ -46,12 +46,15 @@ uint8_t traffic_class_of(msghdr& message) {
   return 0;
 }
 
-io::VnetHeader header_of(const l4::Inner& inner) {
+io::VnetHeader header_of(const l4::Join::Whole& whole) {
   io::VnetHeader header;
-  if (!inner.partial) return header;
+  if (!whole.offload.partial) return header;
   header.flags = io::VnetHeader::kNeedsChecksum;
-  header.checksum_start = inner.checksum_start;
-  header.checksum_offset = inner.checksum_offset;
+  header.checksum_start = whole.offload.start;
+  header.checksum_offset = whole.offload.offset;
+  header.segmentation = whole.offload.segment_type;
+  header.segment_size = whole.offload.segment_size;
+  header.header_size = static_cast<uint16_t>(whole.header_size);
   return header;
 }
 
@@ -63,7 +66,7 @@ std::string DecapTotals::to_string() const {
 }
 
 DecapAgent::DecapAgent(Private, const DecapOptions& options)
-    : options_(options), bytes_(std::make_unique<uint8_t[]>(kBatch * kPacketMax)) {}
+    : options_(options), bytes_(std::make_unique_for_overwrite<uint8_t[]>(kBatch * kPacketMax)) {}
 
 DecapAgent::~DecapAgent() {
   for (const Source& source : sources_) ::close(source.fd);
@@ -155,6 +158,8 @@ void DecapAgent::drain(const Source& source) {
     take(source, {bytes_.get() + static_cast<size_t>(i) * kPacketMax, message.msg_len}, from,
          traffic_class_of(message.msg_hdr));
   }
+  for (l4::Join& join : joins_)
+    if (!join.empty()) inject(join);
 }
 
 void DecapAgent::take(const Source& source, std::span<uint8_t> bytes, const IpAddress& sender,
@@ -182,8 +187,26 @@ void DecapAgent::take(const Source& source, std::span<uint8_t> bytes, const IpAd
     ++totals_.refused;
     return;
   }
-  const bool done = tun_->inject(header_of(inner), {inner.data, inner.size}) == 0;
-  ++(done ? totals_.taken : totals_.failed);
+  pass_on(inner);
+}
+
+// The stack has as much to do for a large packet as for a small one, so what follows each other in
+// a batch is joined. Packets of one flow stay in order.
+void DecapAgent::pass_on(const l4::Inner& inner) {
+  auto join =
+      std::ranges::find_if(joins_, [&](const l4::Join& one) { return one.is_of_flow(inner); });
+  if (join != joins_.end() && join->add(inner)) return;
+  if (join == joins_.end()) join = std::ranges::find_if(joins_, &l4::Join::empty);
+  if (join == joins_.end()) join = joins_.begin() + next_join_++ % kFlows;
+  if (!join->empty()) inject(*join);
+  join->begin(inner);
+}
+
+void DecapAgent::inject(l4::Join& join) {
+  const l4::Join::Whole whole = join.finish();
+  static_assert(l4::Join::kSegmentsMost <= io::TunDevice::kPartsMost);
+  const bool done = tun_->inject(header_of(whole), whole.parts) == 0;
+  (done ? totals_.taken : totals_.failed) += whole.segments;
 }
 
 }  // namespace shunt::app

@@ -3,6 +3,7 @@
 // inside to the host through a tun device, which has the virtual addresses. Main thread.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -12,6 +13,7 @@
 #include "core/result.h"
 #include "io/tun_device.h"
 #include "l4/decapsulate.h"
+#include "l4/join.h"
 
 namespace shunt::app {
 
@@ -54,18 +56,23 @@ class DecapAgent {
     uint8_t protocol = 0;  // Of the outer header: kIpInIp, kIpv6, or kUdp.
     bool v6 = false;
   };
-  static constexpr size_t kBatch = 16;
+  static constexpr size_t kBatch = 64;
+  static constexpr size_t kFlows = 8;  // Whose segments are joined at a time.
   static constexpr size_t kPacketMax = 65536;
 
   Result<void> add_source(bool v6, uint8_t protocol);
   void drain(const Source& source);
   void take(const Source& source, std::span<uint8_t> bytes, const IpAddress& sender,
             uint8_t traffic_class);
+  void pass_on(const l4::Inner& inner);
+  void inject(l4::Join& join);
 
   const DecapOptions options_;
   std::vector<Source> sources_;
   std::unique_ptr<io::TunDevice> tun_;
   std::unique_ptr<uint8_t[]> bytes_;
+  std::array<l4::Join, kFlows> joins_;  // Empty between two batches.
+  size_t next_join_ = 0;                // To make room, if none is empty.
   DecapTotals totals_;
 };
 

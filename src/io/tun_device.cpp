@@ -15,6 +15,8 @@
 #include <cstring>
 #include <utility>
 
+#include "core/assert.h"
+
 namespace shunt::io {
 namespace {
 
@@ -123,11 +125,16 @@ TunDevice::~TunDevice() {
 }
 
 int TunDevice::inject(const VnetHeader& header, std::span<const uint8_t> packet) {
-  const iovec parts[] = {
-      {const_cast<VnetHeader*>(&header), sizeof header},
-      {const_cast<uint8_t*>(packet.data()), packet.size()},
-  };
-  return ::writev(fd_, parts, std::size(parts)) < 0 ? -errno : 0;
+  return inject(header, {&packet, 1});
+}
+
+int TunDevice::inject(const VnetHeader& header, std::span<const std::span<const uint8_t>> parts) {
+  SHUNT_ASSERT(parts.size() <= kPartsMost);
+  iovec all[kPartsMost + 1];
+  all[0] = {const_cast<VnetHeader*>(&header), sizeof header};
+  for (size_t i = 0; i < parts.size(); ++i)
+    all[i + 1] = {const_cast<uint8_t*>(parts[i].data()), parts[i].size()};
+  return ::writev(fd_, all, static_cast<int>(parts.size() + 1)) < 0 ? -errno : 0;
 }
 
 }  // namespace shunt::io

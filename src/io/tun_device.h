@@ -38,6 +38,9 @@ class TunDevice {
   const std::string& name() const { return name_; }
   // Into the host's stack. 0 or a negative errno value.
   int inject(const VnetHeader& header, std::span<const uint8_t> packet);
+  // A packet in at most so many parts.
+  static constexpr size_t kPartsMost = 64;
+  int inject(const VnetHeader& header, std::span<const std::span<const uint8_t>> parts);
 
  private:
   const Fd fd_;
