@@ -1,7 +1,6 @@
 // rtnetlink: a dump of the routes, and the groups that tell of changes.
 #include "io/route_table.h"
 
-#include <fmt/format.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
@@ -10,19 +9,14 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <functional>
 #include <optional>
-#include <span>
-#include <utility>
 
 #include "core/hash.h"
+#include "io/netlink.h"
 
 namespace shunt::io {
 namespace {
-
-constexpr uint8_t kV4Prefix = 96;  // Of ::ffff:0:0/96 in the 128-bit form.
-constexpr size_t kReplyMax = 64 * 1024;
 
 Cidr network_of(const IpAddress& address, uint8_t prefix) {
   Cidr network{address, prefix};
@@ -31,41 +25,14 @@ Cidr network_of(const IpAddress& address, uint8_t prefix) {
   return network;
 }
 
-IpAddress address_of(int family, const void* bytes) {
-  if (family == AF_INET) {
-    uint32_t word = 0;
-    std::memcpy(&word, bytes, sizeof word);
-    return IpAddress::from_v4(ntohl(word));
-  }
-  IpAddress address;
-  std::memcpy(address.bytes.data(), bytes, address.bytes.size());
-  return address;
-}
-
-size_t address_size(int family) {
-  return family == AF_INET ? sizeof(in_addr) : sizeof(in6_addr);
-}
-
-uint32_t word_of(const rtattr* attribute) {
-  uint32_t word = 0;
-  std::memcpy(&word, RTA_DATA(attribute), std::min(sizeof word, size_t{RTA_PAYLOAD(attribute)}));
-  return word;
-}
-
-template <class Visit>
-void for_each_attribute(const rtattr* first, size_t size, Visit visit) {
-  auto left = static_cast<int>(size);
-  for (const rtattr* at = first; RTA_OK(at, left); at = RTA_NEXT(at, left)) visit(at);
-}
-
 // The gateway of a route or of one of its next hops.
 void read_hop(const rtattr* at, int family, Route& route) {
   if (at->rta_type == RTA_GATEWAY && RTA_PAYLOAD(at) >= address_size(family)) {
-    route.gateway = address_of(family, RTA_DATA(at));
+    route.gateway = netlink_address(family, RTA_DATA(at));
   } else if (at->rta_type == RTA_VIA && RTA_PAYLOAD(at) > sizeof(rtvia)) {
     const auto* via = static_cast<const rtvia*>(RTA_DATA(at));
     if (RTA_PAYLOAD(at) >= sizeof(rtvia) + address_size(via->rtvia_family))
-      route.gateway = address_of(via->rtvia_family, via->rtvia_addr);
+      route.gateway = netlink_address(via->rtvia_family, via->rtvia_addr);
   }
 }
 
@@ -110,7 +77,8 @@ std::optional<Route> read_route(const nlmsghdr* message) {
         table = word_of(at);
         return;
       case RTA_DST:
-        if (RTA_PAYLOAD(at) >= address_size(family)) destination = address_of(family, RTA_DATA(at));
+        if (RTA_PAYLOAD(at) >= address_size(family))
+          destination = netlink_address(family, RTA_DATA(at));
         return;
       case RTA_OIF:
         route.interface = static_cast<int>(word_of(at));
@@ -122,7 +90,7 @@ std::optional<Route> read_route(const nlmsghdr* message) {
         return read_metrics(at, route);
       case RTA_PREFSRC:
         if (RTA_PAYLOAD(at) >= address_size(family))
-          route.source = address_of(family, RTA_DATA(at));
+          route.source = netlink_address(family, RTA_DATA(at));
         return;
       case RTA_MULTIPATH:
         return read_multipath(at, family, route);
@@ -134,50 +102,6 @@ std::optional<Route> read_route(const nlmsghdr* message) {
   const int prefix = header->rtm_dst_len + (family == AF_INET ? kV4Prefix : 0);
   route.destination = network_of(destination, static_cast<uint8_t>(prefix));
   return route;
-}
-
-class NetlinkSocket {
- public:
-  explicit NetlinkSocket(unsigned groups)
-      : fd_(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | (groups != 0 ? SOCK_NONBLOCK : 0),
-                     NETLINK_ROUTE)) {
-    const sockaddr_nl address{.nl_family = AF_NETLINK, .nl_groups = groups};
-    const auto* any = reinterpret_cast<const sockaddr*>(&address);
-    if (fd_ >= 0 && ::bind(fd_, any, sizeof address) != 0) {
-      const int error = errno;
-      ::close(fd_);
-      fd_ = -1;
-      errno = error;
-    }
-  }
-  ~NetlinkSocket() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  NetlinkSocket(const NetlinkSocket&) = delete;
-  NetlinkSocket& operator=(const NetlinkSocket&) = delete;
-  int get() const { return fd_; }
-  int release() { return std::exchange(fd_, -1); }
-
- private:
-  int fd_;
-};
-
-std::unexpected<Error> failed(std::string_view step, int error) {
-  return fail(fmt::format("rtnetlink: {}: {}", step, std::strerror(error)), error);
-}
-
-// Reads the answer to a dump. True: the end has come.
-Result<bool> read_dump(std::span<const uint8_t> bytes, std::vector<Route>& routes) {
-  auto left = static_cast<unsigned>(bytes.size());
-  const auto* message = reinterpret_cast<const nlmsghdr*>(bytes.data());
-  for (; NLMSG_OK(message, left); message = NLMSG_NEXT(message, left)) {
-    if (message->nlmsg_type == NLMSG_DONE) return true;
-    if (message->nlmsg_type == NLMSG_ERROR)
-      return failed("dump", -static_cast<const nlmsgerr*>(NLMSG_DATA(message))->error);
-    if (message->nlmsg_type != RTM_NEWROUTE) continue;
-    if (auto route = read_route(message)) routes.push_back(*route);
-  }
-  return false;
 }
 
 }  // namespace
@@ -207,8 +131,6 @@ const Route* RouteTable::find(const IpAddress& address) const {
 }
 
 Result<std::vector<Route>> read_routes() {
-  const NetlinkSocket socket(0);
-  if (socket.get() < 0) return failed("socket", errno);
   struct {
     nlmsghdr header{};
     rtmsg body{};
@@ -217,24 +139,18 @@ Result<std::vector<Route>> read_routes() {
   request.header.nlmsg_type = RTM_GETROUTE;
   request.header.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
   request.body.rtm_family = AF_UNSPEC;
-  if (::send(socket.get(), &request, sizeof request, 0) < 0) return failed("send", errno);
-
   std::vector<Route> routes;
-  std::vector<uint8_t> reply(kReplyMax);
-  while (true) {
-    const ssize_t size = ::recv(socket.get(), reply.data(), reply.size(), 0);
-    if (size < 0 && errno == EINTR) continue;
-    if (size < 0) return failed("receive", errno);
-    const auto done = read_dump({reply.data(), static_cast<size_t>(size)}, routes);
-    if (!done) return std::unexpected(done.error());
-    if (*done) return routes;
-  }
+  SHUNT_TRY(ask_netlink(bytes_of(request), [&](const nlmsghdr& message) {
+    if (message.nlmsg_type != RTM_NEWROUTE) return;
+    if (auto route = read_route(&message)) routes.push_back(*route);
+  }));
+  return routes;
 }
 
 Result<std::unique_ptr<NetworkChanges>> NetworkChanges::open() {
   NetlinkSocket socket(RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR | RTMGRP_IPV4_ROUTE |
                        RTMGRP_IPV6_ROUTE);
-  if (socket.get() < 0) return failed("socket", errno);
+  if (socket.get() < 0) return netlink_failed("socket", errno);
   auto changes = std::make_unique<NetworkChanges>(Private(), socket.release());
   // The counters to begin with come the same way.
   struct {
@@ -244,7 +160,7 @@ Result<std::unique_ptr<NetworkChanges>> NetworkChanges::open() {
   request.header.nlmsg_len = sizeof request;
   request.header.nlmsg_type = RTM_GETLINK;
   request.header.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
-  if (::send(changes->fd_, &request, sizeof request, 0) < 0) return failed("send", errno);
+  if (::send(changes->fd_, &request, sizeof request, 0) < 0) return netlink_failed("send", errno);
   changes->take();
   return changes;
 }
