@@ -49,10 +49,11 @@ std::string to_json(const CheckCommand& command, const Reviewed& reviewed) {
 }  // namespace
 
 Outcome check(const CheckCommand& command) {
-  const Reviewed reviewed = review_file(command.file);
+  const Reviewed reviewed =
+      review_file(command.file, command.here ? RunsOn::kThisHost : RunsOn::kAnyHost);
   const Prepared& prepared = reviewed.prepared;
   Outcome outcome;
-  if (!prepared.good()) outcome.code = ExitCode::kWrongInput;
+  if (!prepared.good()) outcome.code = code_of(reviewed);
   if (command.json) {
     outcome.out = to_json(command, reviewed);
     return outcome;

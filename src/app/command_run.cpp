@@ -14,7 +14,7 @@ namespace shunt::app {
 namespace {
 
 ExitCode check_only(const RunCommand& command) {
-  const Outcome outcome = check({.file = command.config, .json = false});
+  const Outcome outcome = check({.file = command.config, .json = false, .here = true});
   fmt::print(stderr, "{}", outcome.err);
   if (outcome.code == ExitCode::kFine) fmt::print("configuration {} is fine\n", command.config);
   return outcome.code;
@@ -26,9 +26,10 @@ ExitCode run_server(const RunCommand& command) {
   if (command.check_only) return check_only(command);
   log::set_level(command.log_level);
   Signals signals;
-  Prepared prepared = review_file(command.config).prepared;
+  Reviewed reviewed = review_file(command.config, RunsOn::kThisHost);
+  Prepared& prepared = reviewed.prepared;
   fmt::print(stderr, "{}", prepared.diagnostics.to_string());
-  if (!prepared.good()) return ExitCode::kWrongInput;
+  if (!prepared.good()) return code_of(reviewed);
   auto server = Server::start(std::move(prepared));
   if (!server) {
     for (const std::string& text : server.error().texts) fmt::print(stderr, "shunt: {}\n", text);

@@ -33,6 +33,7 @@ ExitCode run_server(const RunCommand& command);
 struct CheckCommand {
   std::string file;
   bool json = false;
+  bool here = false;  // `run -t`: what this host lacks is an error.
 };
 Outcome check(const CheckCommand& command);
 

@@ -1,16 +1,29 @@
-// What in the host's own settings would answer for virtual addresses, or forward their packets a
-// second time. Any thread; reads interfaces and /proc.
+// Whether the host's own stack would take packets to a virtual address for its own. Any thread;
+// reads interfaces and routes.
 #pragma once
 
+#include <optional>
 #include <span>
+#include <string>
 
 #include "core/result.h"
+#include "io/host_claims.h"
 #include "l4/network.h"
 
 namespace shunt::app {
 
-// The error: the host has one of the addresses. Logs a warning, with the way out, where the host
-// forwards packets itself.
+struct HostClaim {
+  std::string text;
+  std::string way_out;
+};
+
+// Why `address` is the host's, which answers whoever speaks to it; nothing: it is not. `route`:
+// what io::find_local_route() says.
+std::optional<HostClaim> claim_of_host(const IpAddress& address,
+                                       std::span<const io::NetworkInterface> interfaces,
+                                       const std::optional<io::LocalRoute>& route);
+
+// The error: the first claim to any of the addresses.
 Result<void> check_host(std::span<const l4::ServedAddress> addresses);
 
 }  // namespace shunt::app

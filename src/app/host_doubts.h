@@ -1,14 +1,23 @@
-// Whether this host has what the configuration counts on. `shunt check` may run elsewhere than
-// `shunt run`, where the same is an error: hence warnings. Main thread.
+// Whether this host has what the configuration counts on. Main thread.
 #pragma once
+
+#include <cstdint>
 
 #include "core/config.h"
 #include "core/diagnostics.h"
 
 namespace shunt::app {
 
-// Adds a warning for an access log whose directory is not there, a user that does not exist, CPUs
-// that this process may not use, and servers by name where nobody is known to ask.
-void warn_of_this_host(const config::Config& config, Diagnostics& diagnostics);
+// Where a configuration that is looked at is to run.
+enum class RunsOn : uint8_t {
+  kAnyHost,   // `shunt check`: what this host lacks may be there elsewhere, and is a warning; and
+              // reloads, which find out by themselves what they fail for.
+  kThisHost,  // `shunt run`, with -t too: what it would fail for is an error.
+};
+
+// Adds what is lacking: the directory of the access log, the user, and what layer 4 needs; and
+// warnings of CPUs that this process may not use, servers by name where nobody is known to ask, and
+// settings that disturb layer 4. True: among the errors is one for want of a privilege.
+bool doubt_this_host(const config::Config& config, RunsOn runs_on, Diagnostics& diagnostics);
 
 }  // namespace shunt::app

@@ -130,6 +130,13 @@ Result<void> drop_capabilities() {
   return {};
 }
 
+uint64_t effective_capabilities() {
+  __user_cap_header_struct header{.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
+  __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {};
+  if (::syscall(SYS_capget, &header, data) != 0) return 0;
+  return uint64_t{data[1].effective} << 32 | data[0].effective;
+}
+
 bool may_create_in(const std::filesystem::path& directory, const Identity& identity) {
   constexpr mode_t kWrite = 2;
   constexpr mode_t kSearch = 1;

@@ -4,6 +4,7 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -30,6 +31,9 @@ Result<void> drop_privileges(const Identity& identity, bool keep_network = false
 
 // Gives up all capabilities and the way back to them, and stays who it is.
 Result<void> drop_capabilities();
+
+// What this thread may do of what only root may, by the bits of capability.h.
+uint64_t effective_capabilities();
 
 // Whether `identity` may create files in `directory`, by the modes of it and of what leads there.
 // True where that cannot be known.

@@ -129,7 +129,7 @@ void serve(Server& server, Signals& signals, const std::filesystem::path& config
 }
 
 bool reload_from(Server& server, const std::filesystem::path& path) {
-  Prepared prepared = review_file(path).prepared;
+  Prepared prepared = review_file(path, RunsOn::kAnyHost).prepared;
   const std::string problems = prepared.diagnostics.to_string();
   if (!prepared.good()) {
     log::error("reload of {} refused, generation {} stays:\n{}", path.string(), server.generation(),

@@ -187,7 +187,7 @@ class LifeTest(ShuntTest):
         server = [("a", 'address = "10.1.0.11"')]
         for description, config, without, code, says in (
                 ("no such interface", service("x", f"{VIP}:80", server).replace("eth0", "eth7"), [], WRONG,
-                 "service \"x\": interface eth7: No such device; there are: lo, eth0"),
+                 "service \"x\": there is no interface \"eth7\" on this host"),
                 ("the host has the address", service("x", f"{v4(110)}:80", server), [], WRONG,
                  "is an address of this host"),
                 ("no route", service("x", f"{VIP}:80", [("a", 'address = "203.0.113.1"')]), [], WRONG,
