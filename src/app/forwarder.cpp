@@ -246,6 +246,7 @@ void Forwarder::list_servers(const ServicePlan& plan) {
   }
 }
 
+      known->spec.tunnel_checksum = wanted.tunnel_checksum;
 void Forwarder::remove_service(std::string_view name) {
   const auto at = services_.find(name);
   SHUNT_ASSERT(at != services_.end());

@@ -17,6 +17,7 @@
 
 #include "app/forwarder.h"
 #include "app/layer4_plan.h"
+#include "app/layer4_shares.h"
 #include "core/result.h"
 #include "io/route_table.h"
 
@@ -30,8 +31,8 @@ class Forwarding {
  public:
   struct Options {
     uint32_t threads = 1;
-    uint32_t connections = 1'000'000;  // Of all threads together, templates included.
-    std::vector<uint32_t> cpus;        // Thread i runs on element i modulo its size; empty: on any.
+    Layer4Limits limits;
+    std::vector<uint32_t> cpus;  // Thread i runs on element i modulo its size; empty: on any.
   };
   // Opens the rings and takes up the plan; packets wait until start(). Needs CAP_NET_RAW. The
   // errors: a privilege, an interface or a route is missing, or the host has a virtual address.

@@ -62,6 +62,7 @@ l4::RealServerSpec real_spec(const config::ServiceServer& server) {
   spec.tunnel =
       server.tunnel == config::TunnelKind::kGue ? l4::TunnelKind::kGue : l4::TunnelKind::kIpIp;
   spec.tunnel_port = server.tunnel_port;
+  spec.tunnel_checksum = server.tunnel_checksum;
   spec.weight = server.weight;
   return spec;
 }

@@ -36,13 +36,17 @@ l4::Interest interest_of(const Layer4Plan& plan, const l4::Interest& before) {
   return interest;
 }
 
-l4::DirectorSpec share_of(uint32_t connections, uint32_t threads, uint64_t seed) {
+l4::DirectorSpec share_of(const Layer4Limits& limits, uint32_t threads, uint64_t seed) {
   const auto share = [&](uint32_t whole) { return std::max(whole / threads, 1u); };
   l4::DirectorSpec spec;
-  spec.connections = connections / threads + (connections % threads != 0 ? 1 : 0);
+  spec.connections = limits.connections / threads + (limits.connections % threads != 0 ? 1 : 0);
   spec.seed = seed;
   spec.answers.errors = share(spec.answers.errors);
   spec.answers.burst = share(spec.answers.burst);
+  if (limits.new_connections != 0) {
+    spec.defence.new_connections = share(limits.new_connections);
+    spec.defence.burst = spec.defence.new_connections;
+  }
   return spec;
 }
 

@@ -17,8 +17,14 @@ void extend(l4::Interest& interest, const Layer4Plan& plan);
 // addresses of their services. Of the latter only so many, the latest.
 l4::Interest interest_of(const Layer4Plan& plan, const l4::Interest& before);
 
-// Of the connection table and of what is limited by time.
-l4::DirectorSpec share_of(uint32_t connections, uint32_t threads, uint64_t seed);
+// Of all threads together.
+struct Layer4Limits {
+  uint32_t connections = 1'000'000;  // Remembered, templates included.
+  uint32_t new_connections = 0;      // A second, and as many at once; 0: no cap.
+};
+
+// Of the connection table and of what is limited by time; of neither less than one.
+l4::DirectorSpec share_of(const Layer4Limits& limits, uint32_t threads, uint64_t seed);
 
 // As coarse as the coarsest netmask of persistence, whose clients have a template together.
 l4::ClientShares shares_for(const Layer4Plan& plan);

@@ -25,6 +25,7 @@ void warn_of_restart(const config::Global& running, const config::Global& wanted
   check(running.max_connections != wanted.max_connections, "max_connections");
   check(running.layer4_threads != wanted.layer4_threads, "layer4_threads");
   check(running.layer4_connections != wanted.layer4_connections, "layer4_connections");
+  check(running.layer4_new_connections != wanted.layer4_new_connections, "layer4_new_connections");
 }
 
 // A worker takes its assignment within a turn of its loop; one that is stuck must not stop us.

@@ -155,7 +155,8 @@ Forwarding::Options Server::layer4_options() const {
   const config::Global& global = started_with_;
   Forwarding::Options options{
       .threads = global.layer4_threads != 0 ? global.layer4_threads : worker_count_,
-      .connections = global.layer4_connections,
+      .limits = {.connections = global.layer4_connections,
+                 .new_connections = global.layer4_new_connections},
       .cpus = global.cpu_affinity};
   const size_t count = options.cpus.size();
   if (count > 0)

@@ -65,6 +65,7 @@ struct Global {
   Place admin_place;
   uint32_t layer4_threads = 1;              // That forward packets; 0: as many as workers.
   uint32_t layer4_connections = 1'000'000;  // Of all these threads together, at most.
+  uint32_t layer4_new_connections = 0;      // Of them together, a second; 0: no cap.
 
   friend bool operator==(const Global&, const Global&) = default;
 };

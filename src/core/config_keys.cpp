@@ -27,6 +27,7 @@ constexpr Key kGlobal[] = {
     {"admin"},
     {"layer4_threads"},
     {"layer4_connections"},
+    {"layer4_new_connections"},
 };
 constexpr Key kResolver[] = {
     {"nameservers"}, {"timeout"},   {"attempts"},  {"ttl_min"},
@@ -165,8 +166,8 @@ constexpr Key kService[] = {
     {"server"},
 };
 constexpr Key kServiceServer[] = {
-    {"name"},  {"address"}, {"weight"}, {"upper"},
-    {"lower"}, {"forward"}, {"tunnel"}, {"tunnel_port"},
+    {"name"},    {"address"}, {"weight"},      {"upper"},           {"lower"},
+    {"forward"}, {"tunnel"},  {"tunnel_port"}, {"tunnel_checksum"},
 };
 constexpr Key kTest[] = {{"request"}, {"headers"}, {"source"}, {"expect"}};
 constexpr Key kExpect[] = {

@@ -14,6 +14,7 @@ constexpr int64_t kWorkersMax = 1024;
 constexpr int64_t kForwardersMax = 64;
 constexpr int64_t kLayer4ConnectionsMin = 1000;
 constexpr int64_t kLayer4ConnectionsMax = 100'000'000;
+constexpr int64_t kLayer4NewConnectionsMax = 100'000'000;
 constexpr int64_t kCpuMax = 1023;  // cpu_set_t holds 1024.
 constexpr Duration kTimeoutMin = 1ms;
 constexpr Duration kTimeoutMax = 24h;
@@ -194,6 +195,8 @@ void load_global(Loading& loading, const toml::table& table) {
   reader.integer("layer4_threads", global.layer4_threads, 0, kForwardersMax);
   reader.integer("layer4_connections", global.layer4_connections, kLayer4ConnectionsMin,
                  kLayer4ConnectionsMax);
+  reader.integer("layer4_new_connections", global.layer4_new_connections, 0,
+                 kLayer4NewConnectionsMax);
 }
 
 void load_listener(Loading& loading, const toml::table& table) {

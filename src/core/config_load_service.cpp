@@ -176,6 +176,10 @@ void load_service_server(Loading& loading, const toml::table& table, Service& se
   if (reader.choice("forward", forward, kForwards)) server.forward = forward;
   reader.choice("tunnel", server.tunnel, kTunnels);
   reader.integer("tunnel_port", server.tunnel_port, 1, UINT16_MAX);
+  reader.boolean("tunnel_checksum", server.tunnel_checksum);
+  if (server.tunnel_checksum && server.tunnel != TunnelKind::kGue)
+    loading.diagnostics.error(reader.place_of("tunnel_checksum"),
+                              "\"tunnel_checksum\" is for tunnel = \"gue\"");
   check_method(loading, reader, service, server);
   service.servers.push_back(std::move(server));
 }

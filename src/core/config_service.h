@@ -37,7 +37,8 @@ struct ServiceServer {
   uint32_t lower = 0;  // Below which it does again; 0: three quarters of upper (ipvsadm -y).
   std::optional<Forward> forward;  // Unset: the service's.
   TunnelKind tunnel = TunnelKind::kIpIp;
-  uint16_t tunnel_port = 6080;  // GUE's.
+  uint16_t tunnel_port = 6080;   // GUE's.
+  bool tunnel_checksum = false;  // GUE's, over IPv4. Over IPv6 there is always one.
 
   friend bool operator==(const ServiceServer&, const ServiceServer&) = default;
 };

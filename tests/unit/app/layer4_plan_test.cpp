@@ -3,6 +3,7 @@
 
 #include <boost/test/unit_test.hpp>
 
+#include "app/layer4_shares.h"
 #include "core/config_load.h"
 #include "l4/packet.h"
 #include "sched/registry.h"
@@ -42,6 +43,7 @@ address = "10.0.0.2"
 forward = "tun"
 tunnel = "gue"
 tunnel_port = 7000
+tunnel_checksum = true
 
 [[service]]
 protocol = "udp"
@@ -93,6 +95,8 @@ BOOST_AUTO_TEST_CASE(every_key_arrives) {
   BOOST_TEST((web.real[1].method == l4::Method::kTunnel));
   BOOST_TEST((web.real[1].tunnel == l4::TunnelKind::kGue));
   BOOST_TEST(web.real[1].tunnel_port == 7000);
+  BOOST_TEST(web.real[1].tunnel_checksum);
+  BOOST_TEST(!web.real[0].tunnel_checksum);
   BOOST_TEST(web.to_string() ==
              "service web: tcp+udp 192.0.2.1:80 tcp+udp 192.0.2.1:8000-8010 on eth0, dr, mh, "
              "2 servers");
@@ -103,6 +107,27 @@ BOOST_AUTO_TEST_CASE(every_key_arrives) {
   BOOST_TEST(dns.spec.ranges.at(0).protocol == l4::kUdp);
   BOOST_TEST(dns.real.at(0).port == 5353);
   BOOST_TEST(dns.servers.at(0).address.port() == 5353);
+}
+
+BOOST_AUTO_TEST_CASE(what_a_thread_has_of_the_limits) {
+  struct Case {
+    Layer4Limits limits;
+    uint32_t threads;
+    uint32_t connections;
+    uint32_t new_connections;
+  };
+  for (const Case& test : {
+           Case{{.connections = 1000, .new_connections = 0}, 1, 1000, 0},
+           Case{{.connections = 1000, .new_connections = 500}, 1, 1000, 500},
+           Case{{.connections = 1000, .new_connections = 500}, 4, 250, 125},
+           Case{{.connections = 1001, .new_connections = 3}, 4, 251, 1},
+       }) {
+    const l4::DirectorSpec spec = share_of(test.limits, test.threads, 7);
+    BOOST_TEST(spec.connections == test.connections);
+    BOOST_TEST(spec.defence.new_connections == test.new_connections);
+    if (test.new_connections != 0) BOOST_TEST(spec.defence.burst == test.new_connections);
+    BOOST_TEST(spec.seed == 7u);
+  }
 }
 
 BOOST_AUTO_TEST_SUITE_END()

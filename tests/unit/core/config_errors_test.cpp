@@ -53,6 +53,8 @@ BOOST_AUTO_TEST_CASE(top_level_and_global) {
       {"[global]\nworkers = -1\n", "2:11", "\"workers\" must be 0 to 1024, not -1"},
       {"[global]\nworkers = 1025\n", "2:11", "must be 0 to 1024, not 1025"},
       {"[global]\nlayer4_connections = 999\n", "2:22", "must be 1000 to 100000000, not 999"},
+      {"[global]\nlayer4_new_connections = -1\n", "2:26", "must be 0 to 100000000, not -1"},
+      {"[global]\nlayer4_new_connections = 100000001\n", "2:26", "must be 0 to 100000000"},
       {"[global]\ncpu_affinity = 1\n", "2:16", "must be an array of CPU numbers, not an integer"},
       {"[global]\ncpu_affinity = [0, 1024]\n", "2:20", "must be 0 to 1023, not 1024"},
       {"[global]\ncpu_affinity = [\"a\"]\n", "2:17", "must hold CPU numbers, not a string"},

@@ -49,7 +49,8 @@ BOOST_AUTO_TEST_CASE(every_global_key) {
       "[global]\nworkers = 4\ncpu_affinity = [0, 2]\nuser = \"nobody\"\naccess_log = \"/a.log\"\n"
       "access_log_format = \"combined\"\nevent_loop = \"io_uring\"\nmax_connections = 5000\n"
       "ktls = \"off\"\n"
-      "drain_timeout = \"0s\"\nlayer4_threads = 2\nlayer4_connections = 5000\n");
+      "drain_timeout = \"0s\"\nlayer4_threads = 2\nlayer4_connections = 5000\n"
+      "layer4_new_connections = 700\n");
   Global expected;
   expected.workers = 4;
   expected.cpu_affinity = {0, 2};
@@ -62,6 +63,7 @@ BOOST_AUTO_TEST_CASE(every_global_key) {
   expected.drain_timeout = 0s;
   expected.layer4_threads = 2;
   expected.layer4_connections = 5000;
+  expected.layer4_new_connections = 700;
   BOOST_TEST((config.global == expected));
 }
 

@@ -77,6 +77,8 @@ BOOST_AUTO_TEST_CASE(what_is_refused) {
            Case{"[[service]]\nforward = \"masq\"\n", "\"forward\" must be"},
            Case{"[[service]]\ninterface = \"an-interface-name\"\n", "too long"},
            Case{kService + "scheduler = \"wlcc\"\n" + kServer, "unknown scheduler \"wlcc\""},
+           Case{kService + kServer + "tunnel_checksum = true\n", "is for tunnel = \"gue\""},
+           Case{kService + kServer + "tunnel_checksum = 1\n", "must be true or false"},
            Case{kService + "scheduler_flags = \"mh-port\"\n" + kServer, "a flag of scheduler"},
            Case{kService + "one_packet = true\n" + kServer, "is for protocol = \"udp\""},
            Case{kService + "netmask = 24\n" + kServer, "\"netmask\" is for"},
