@@ -2,15 +2,17 @@
 # What changes while layer 4 works: servers drained, removed and killed under load, reloads, a director that restarts,
 # persistence, one-packet scheduling, dropped privileges; and what is missing at the start. In network namespaces of the
 # test's own; skipped where those are refused.
+import pathlib
 import socket
 import subprocess
 
 from harness import SLOWNESS, Closed, ShuntTest, binary, main, signal, wait_until
 from layer4 import Farm, hears_nothing, say, service, v4
-from namespaces import needs
+from namespaces import Namespace, needs
 
 VIP, LISTENING = v4(100), "generation 1"
 WRONG, MISSING = 1, 3
+NET_RAW_AND_ADMIN = f"{1 << 12 | 1 << 13:016x}"
 
 
 @needs(bridge=True)
@@ -168,6 +170,51 @@ class LifeTest(ShuntTest):
         self.direct(config)
         self.assertEqual([say(stream) for stream in streams], names)
 
+    def capabilities(self, shunt):
+        """The effective ones of all threads."""
+        return {line.split()[1] for status in pathlib.Path(f"/proc/{shunt.pid}/task").glob("*/status")
+                for line in status.read_text().splitlines() if line.startswith("CapEff")}
+
+    def another_network(self):
+        """One behind eth1 of the director, from which the second server is reached as well; returns a client there."""
+        client = Namespace()
+        self.addCleanup(client.close)
+        director = self.farm.director
+        director.run("ip", "link", "add", "eth1", "type", "veth", "peer", "name", "eth0", "netns", client.pid)
+        director.run("ip", "address", "add", "10.9.0.254/24", "dev", "eth1")
+        director.run("ip", "link", "set", "eth1", "up")
+        client.run("ip", "address", "add", "10.9.0.1/24", "dev", "eth0")
+        client.run("ip", "link", "set", "eth0", "up")
+        self.second.run("ip", "route", "add", "10.9.0.0/24", "via", director.v4)
+        return client
+
+    def curl(self, client, address):
+        return client.run("curl", "--silent", "--show-error", "--fail", "--noproxy", "*", "--max-time", 20 * SLOWNESS,
+                          f"http://{address}/").strip()
+
+    def test_rings_are_opened_without_root(self):
+        top = 'global.user = "nobody"\n'
+        shunt = self.direct(top + self.nat((self.first, "")))
+        self.assertEqual(self.capabilities(shunt), {NET_RAW_AND_ADMIN})
+        client = self.another_network()
+        there = service("there", "10.9.0.100:80", [(self.second.name, f'address = "{self.second.v4}:8080"')])
+        self.reload(shunt, top + self.nat((self.first, "")) + there.replace('"eth0"', '"eth1"'), 2)
+        self.assertEqual(self.curl(client, "10.9.0.100"), self.second.name)
+        self.assertEqual(self.names(), {self.first.name})
+        self.assertEqual(self.capabilities(shunt), {NET_RAW_AND_ADMIN})
+
+    def test_two_rights_are_enough(self):
+        only = ["setpriv", "--inh-caps", "-all", "--bounding-set", "-all,+net_raw,+net_admin"]
+        config = self.nat((self.first, ""))
+        shunt = self.shunt(config, enter=[*self.farm.director.enter, *only])
+        shunt.wait_for_log(LISTENING)
+        self.assertEqual(self.capabilities(shunt), {NET_RAW_AND_ADMIN})
+        self.assertEqual(self.names(), {self.first.name})
+        client = self.another_network()
+        there = service("there", "10.9.0.100:80", [(self.second.name, f'address = "{self.second.v4}:8080"')])
+        self.reload(shunt, config + there.replace('"eth0"', '"eth1"'), 2)
+        self.assertEqual(self.curl(client, "10.9.0.100"), self.second.name)
+
     def test_a_reload_by_a_user_without_rights(self):
         shunt = self.direct('global.user = "nobody"\n' + self.nat((self.first, "")))
         kept = self.farm.connect(VIP)
@@ -193,7 +240,10 @@ class LifeTest(ShuntTest):
                 ("no route", service("x", f"{VIP}:80", [("a", 'address = "203.0.113.1"')]), [], WRONG,
                  "there is no route to 203.0.113.1"),
                 ("no right", service("x", f"{VIP}:80", server), ["setpriv", "--bounding-set", "-net_raw"], MISSING,
-                 "CAP_NET_RAW")):
+                 "CAP_NET_RAW"),
+                ("no right but one", service("x", f"{VIP}:80", server),
+                 ["setpriv", "--bounding-set", "-all,+net_admin"], MISSING,
+                 "layer 4 needs CAP_NET_RAW, which this process (user 0) does not have")):
             with self.subTest(description):
                 (self.folder / "x.toml").write_text(config, encoding="utf-8")
                 done = subprocess.run([*self.farm.director.enter, *without, binary(), "run", "-c", "x.toml"],

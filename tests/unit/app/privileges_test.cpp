@@ -3,7 +3,9 @@
 #include "app/privileges.h"
 
 #include <grp.h>
+#include <linux/capability.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -11,6 +13,8 @@
 #include <algorithm>
 #include <boost/test/unit_test.hpp>
 #include <filesystem>
+#include <fstream>
+#include <string>
 
 #include "app/log_rotation.h"
 #include "app_fixture.h"
@@ -90,6 +94,36 @@ BOOST_AUTO_TEST_CASE(who_is_the_user_already_has_nothing_to_do) {
                if (!drop_privileges(nobody)) return 100;
                return drop_privileges(nobody) ? difference(nobody) : 101;
              }) == 0);
+}
+
+// The sets of this process's capabilities that are not empty, by their names in /proc.
+std::string capabilities() {
+  std::ifstream status("/proc/self/status");
+  std::string sets;
+  for (std::string line; std::getline(status, line);) {
+    // What can be gained by starting a program is another question, and PR_SET_NO_NEW_PRIVS answers
+    // it.
+    if (!line.starts_with("Cap") || line.starts_with("CapBnd")) continue;
+    if (line.find_first_not_of('0', line.find('\t') + 1) != std::string::npos) sets += line + "\n";
+  }
+  return sets;
+}
+
+BOOST_AUTO_TEST_CASE(layer_4_keeps_two_rights_and_no_other) {
+  const Identity nobody = look_up_user(kUser).value();
+  constexpr uint64_t kKept = uint64_t{1} << CAP_NET_RAW | uint64_t{1} << CAP_NET_ADMIN;
+  for (const bool keep : {true, false}) {
+    BOOST_TEST(in_child([&] {
+                 if (!drop_privileges(nobody, keep)) return 100;
+                 if (effective_capabilities() != (keep ? kKept : 0)) return 101;
+                 const std::string expected =
+                     "CapPrm:\t0000000000003000\nCapEff:\t0000000000003000\n";
+                 if (capabilities() != (keep ? expected : "")) return 102;
+                 if ((::socket(AF_PACKET, SOCK_RAW, 0) >= 0) != keep) return 103;
+                 return difference(nobody);
+               }) == 0,
+               "keep: " << keep);
+  }
 }
 
 // It says so rather than pretend.
