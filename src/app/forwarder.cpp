@@ -205,6 +205,7 @@ void Forwarder::tick(Instant now) {
     next_ask_ = now + kAsk;
     ::eventfd_write(asks_, 1);
   }
+  warn_of_claims(now);
   if (now >= next_keep_) {
     next_keep_ = now + kKeep;
     network_.read_statistics();
@@ -212,6 +213,14 @@ void Forwarder::tick(Instant now) {
       for (const l4::RealServer* server : service->listed()) network_.hop_to(server->spec.address);
   }
   backlog_ = !network_.flush();
+}
+
+void Forwarder::warn_of_claims(Instant now) {
+  const uint64_t claims = network_.neighbours().conflicts.value();
+  if (claims == 0) return;
+  const l4::Neighbours::Conflict& last = network_.last_conflict();
+  if (const auto text = claims_.look(claims, last, network_.name(last.interface), now))
+    log::warning("{}", *text);
 }
 
 void Forwarder::take_service(const ServicePlan& plan, sched::ServerSet& set) {
@@ -237,6 +246,7 @@ void Forwarder::list_servers(const ServicePlan& plan) {
     l4::RealServer* known = service.find(wanted.name);
     if (known != nullptr) {
       if (known->spec.weight != wanted.weight) service.set_weight(*known, wanted.weight);
+      known->spec.tunnel_checksum = wanted.tunnel_checksum;
       continue;
     }
     const auto handle = std::ranges::find_if(
@@ -246,7 +256,6 @@ void Forwarder::list_servers(const ServicePlan& plan) {
   }
 }
 
-      known->spec.tunnel_checksum = wanted.tunnel_checksum;
 void Forwarder::remove_service(std::string_view name) {
   const auto at = services_.find(name);
   SHUNT_ASSERT(at != services_.end());

@@ -16,6 +16,7 @@
 #include <thread>
 #include <vector>
 
+#include "app/claim_warning.h"
 #include "app/gathering.h"
 #include "app/layer4_plan.h"
 #include "app/neighbour_relay.h"
@@ -71,6 +72,7 @@ class Forwarder final : private l4::NeighbourListeners {
   void watch_links();
   void rest();
   void tick(Instant now);
+  void warn_of_claims(Instant now);
 
   const int wake_;
   const int asks_;
@@ -90,8 +92,9 @@ class Forwarder final : private l4::NeighbourListeners {
   l4::Director director_;
   Services services_;
   Gathering gathering_;
-  bool backlog_ = false;  // Frames wait for a link to take them.
+  bool backlog_ = false;        // Frames wait for a link to take them.
   std::vector<pollfd> events_;  // What wakes us, what others tell us, and then the links.
+  ClaimWarning claims_;
   Instant next_tick_{};
   Instant next_keep_{};
   Instant next_ask_{};

@@ -208,7 +208,7 @@ bool Neighbours::receive(uint16_t interface, std::span<const uint8_t> frame, Ins
   if (message->has_mac && message->mac == link->mac) return true;  // Our own, come back.
   if (message->has_mac && served_on(*link, message->sender) != nullptr) {
     counters.conflicts.add();
-    conflict_ = {message->sender, message->mac};
+    conflict_ = {message->sender, message->mac, interface};
     return true;
   }
   if (!is_unspecified(message->sender)) learn(*link, *message, now);

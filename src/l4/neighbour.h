@@ -90,6 +90,7 @@ class Neighbours {
   struct Conflict {
     IpAddress address;
     MacAddress mac{};
+    uint16_t interface = 0;
   };
   const Conflict& last_conflict() const { return conflict_; }
 

@@ -114,6 +114,7 @@ class Network final : public Links, public Output, private NeighbourOutput {
   // Frames lost for want of room in rings, those that are closed by now included.
   uint64_t lost() const;
   const NeighbourCounters& neighbours() const { return neighbours_.counters; }
+  const Neighbours::Conflict& last_conflict() const { return neighbours_.last_conflict(); }
   NetworkCounters counters;
 
  private:

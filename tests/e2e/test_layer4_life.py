@@ -215,6 +215,21 @@ class LifeTest(ShuntTest):
         self.reload(shunt, config + there.replace('"eth0"', '"eth1"'), 2)
         self.assertEqual(self.curl(client, "10.9.0.100"), self.second.name)
 
+    def test_another_host_claims_the_address(self):
+        shunt = self.direct(self.nat())
+        self.assertEqual(self.names(), {self.first.name, self.second.name})
+        # A real server that is not told to keep the address to itself announces it.
+        self.first.run("ip", "address", "add", f"{VIP}/24", "dev", "eth0")
+        mac = self.first.run("ip", "link", "show", "eth0").split("link/ether ")[1].split()[0]
+        with self.first.socket(socket.AF_INET, socket.SOCK_DGRAM) as speaker:
+            speaker.bind((VIP, 0))
+            # To an address that it has to ask for, in the name of the virtual one.
+            self.first.sysctl(ipv4__conf__all__arp_announce=0)
+            for host in range(60, 63):
+                speaker.sendto(b"?", (v4(host), 9))
+        shunt.wait_for_log(f"layer 4: {mac} on eth0 claims the virtual address {VIP} for itself")
+        self.assertEqual(shunt.log().count("claims the virtual address"), 1, "once a minute")
+
     def test_a_reload_by_a_user_without_rights(self):
         shunt = self.direct('global.user = "nobody"\n' + self.nat((self.first, "")))
         kept = self.farm.connect(VIP)

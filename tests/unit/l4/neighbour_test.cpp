@@ -363,6 +363,8 @@ BOOST_AUTO_TEST_CASE(somebody_else_speaks_for_our_address) {
   world.hear(write_announcement(kOther, ip("10.0.0.100")), 1s);
   BOOST_TEST(world.table.counters.conflicts.value() == 1u);
   BOOST_TEST((world.table.last_conflict().mac == kOther));
+  BOOST_TEST((world.table.last_conflict().address == ip("10.0.0.100")));
+  BOOST_TEST(world.table.last_conflict().interface == 1);
   BOOST_TEST(world.take() == "");
   // Our own announcement, come back by a bridge, is none.
   world.hear(write_announcement(kOurs, ip("10.0.0.100")), 1s);
