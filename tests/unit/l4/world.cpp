@@ -97,7 +97,9 @@ std::string World::in(const Bytes& packet, Offload packet_offload) {
                 .headroom = kHeadroom,
                 .offload = packet_offload};
   director->anticipate({&handed, 1});
+  const Drops before = drops();
   const Outcome outcome = director->forward(handed, now);
+  check_drops(before, outcome);
   check_filter(packet, outcome);
   std::string end;
   if (outcome.kind == Outcome::Kind::kDropped) end = "!" + std::string(info(outcome.drop).name);
@@ -105,6 +107,25 @@ std::string World::in(const Bytes& packet, Offload packet_offload) {
   if (outcome.kind == Outcome::Kind::kHeld) end = "held";
   if (lines_.empty() || end.empty()) return lines_ + end;
   return lines_ + " | " + end;
+}
+
+World::Drops World::drops() const {
+  Drops counts{};
+  for (uint32_t i = 0; i < kDropCount; ++i)
+    counts[i] = director->dropped(static_cast<Drop>(i)).value();
+  return counts;
+}
+
+// A packet that is dropped is counted once, under the reason it is said to be dropped for.
+void World::check_drops(const Drops& before, const Outcome& outcome) const {
+  Drops expected = before;
+  if (outcome.kind == Outcome::Kind::kDropped) {
+    BOOST_TEST((outcome.drop != Drop::kNone));
+    ++expected[static_cast<size_t>(outcome.drop)];
+  }
+  const Drops after = drops();
+  for (uint32_t i = 0; i < kDropCount; ++i)
+    BOOST_TEST(after[i] == expected[i], "counted as " << info(static_cast<Drop>(i)).name);
 }
 
 // What has an effect must come through the kernel's filter.

@@ -2,6 +2,7 @@
 // neighbours from a table, and every packet that leaves as a line of text.
 #pragma once
 
+#include <array>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -58,6 +59,10 @@ class World final : public Links, public Output {
   sched::ServerSet& set_of(Service& service) { return service.set(); }
 
  private:
+  using Drops = std::array<uint64_t, kDropCount>;
+
+  Drops drops() const;
+  void check_drops(const Drops& before, const Outcome& outcome) const;
   void check_filter(const Bytes& packet, const Outcome& outcome) const;
 
   const uint64_t seed_;
