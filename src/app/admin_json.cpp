@@ -136,6 +136,17 @@ std::string to_json(const ServiceList& list) {
                {"services", std::move(services)}});
 }
 
+std::string to_json(const LossSample& losses) {
+  Json drops = Json::array();
+  for (const DropSample& drop : losses.drops)
+    drops.push_back({{"reason", drop.reason}, {"packets", drop.packets}, {"text", drop.text}});
+  return dump({{"drops", std::move(drops)},
+               {"lost", losses.lost},
+               {"hashed", losses.hashed},
+               {"evicted", losses.evicted},
+               {"conflicts", losses.conflicts}});
+}
+
 std::string to_json(const std::vector<PoolSample>& pools) {
   Json all = Json::array();
   for (const PoolSample& pool : pools) {
@@ -171,6 +182,20 @@ Result<ServiceList> services_from_json(std::string_view text) {
     ServiceList list{.version = json.at("version"), .table_size = json.at("table_size")};
     for (const Json& service : json.at("services")) list.services.push_back(service_of(service));
     return list;
+  });
+}
+
+Result<LossSample> losses_from_json(std::string_view text) {
+  return guarded(text, [](const Json& json) {
+    LossSample losses{.drops = {},
+                      .lost = json.at("lost"),
+                      .hashed = json.at("hashed"),
+                      .evicted = json.at("evicted"),
+                      .conflicts = json.at("conflicts")};
+    for (const Json& drop : json.at("drops"))
+      losses.drops.push_back(
+          {.reason = drop.at("reason"), .text = drop.at("text"), .packets = drop.at("packets")});
+    return losses;
   });
 }
 

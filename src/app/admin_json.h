@@ -39,12 +39,14 @@ struct ServiceList {
 };
 
 std::string to_json(const ServiceList& list);
+std::string to_json(const LossSample& losses);              // GET /v1/drops.
 std::string to_json(const std::vector<PoolSample>& pools);  // GET /v1/pools.
 // A line of GET /v1/connections, with its end.
 std::string to_json(const ConnectionSample& connection);
 
 // The errors: it is not what the function above writes.
 Result<ServiceList> services_from_json(std::string_view text);
+Result<LossSample> losses_from_json(std::string_view text);
 Result<std::vector<PoolSample>> pools_from_json(std::string_view text);
 Result<ConnectionSample> connection_from_json(std::string_view text);
 

@@ -40,6 +40,10 @@ AdminReply services(const AdminRequest&, AdminSource& source) {
   return {.body = to_json(source.services()), .stream = nullptr};
 }
 
+AdminReply drops(const AdminRequest&, AdminSource& source) {
+  return {.body = to_json(source.losses()), .stream = nullptr};
+}
+
 AdminReply pools(const AdminRequest&, AdminSource& source) {
   return {.body = to_json(source.pools()), .stream = nullptr};
 }
@@ -135,6 +139,7 @@ struct Route {
 
 constexpr Route kRoutes[] = {
     {"/v1/services", "", services},
+    {"/v1/drops", "", drops},
     {"/v1/pools", "", pools},
     {"/v1/connections", "service", connections},
     {"/v1/trace", "service client seconds packets", trace},

@@ -70,6 +70,19 @@ ServiceList AdminSource::services() const {
   return list;
 }
 
+LossSample AdminSource::losses() const {
+  LossSample all;
+  Forwarding* const layer4 = forwarding();
+  for (size_t i = 0; layer4 != nullptr && i < layer4->threads(); ++i) {
+    LossSample share;
+    if (layer4->look(i, [&](const l4::Director& director, const l4::Network& network) {
+          share = sample_losses(director, network);
+        }))
+      add_losses(all, share);
+  }
+  return all;
+}
+
 std::vector<PoolSample> AdminSource::pools() const {
   std::vector<PoolSample> pools;
   const auto current = snapshot();

@@ -21,6 +21,7 @@ class AdminSource {
   // Looks at layer 4 once more for the rates: every RateEstimator::kPeriod.
   void tick();
   ServiceList services() const;
+  LossSample losses() const;  // Without layer 4: no reasons.
   std::vector<PoolSample> pools() const;
   Forwarding* forwarding() const;
 

@@ -13,6 +13,7 @@ constexpr const char* kFooter =
 --config has as [global] admin, or 127.0.0.1:9090. Examples:
   shunt ctl -Ln --rate                       what passes through each service and server per second
   shunt ctl -Lnc                             the connections, their states and when they expire
+  shunt ctl drops                            what was dropped, and why
   shunt ctl trace --client 192.0.2.7         where its packets go, and why
 
 docs/ctl.md explains the tables, and the HTTP behind them.)";
@@ -80,6 +81,14 @@ void declare_pcap(CLI::App& ctl, CtlOptions& options) {
   command->fallthrough();
 }
 
+void declare_drops(CLI::App& ctl, CtlOptions& options) {
+  CLI::App* command =
+      ctl.add_subcommand("drops", "Count the packets that layer 4 dropped, by reason");
+  command->add_flag("--exact", options.command.exact, "Large numbers in full");
+  command->add_flag("--json", options.command.json, "JSON, as Shunt sends it, with all reasons");
+  command->fallthrough();
+}
+
 }  // namespace
 
 void declare_ctl(CLI::App& app, CtlOptions& options) {
@@ -105,6 +114,7 @@ void declare_ctl(CLI::App& app, CtlOptions& options) {
   command->add_flag("--nosort", options.no_sort, "With -L: in the order of the configuration");
   command->add_flag("--pools", ctl.pools, "With -L: layer 7's pools and servers too");
   command->add_flag("--json", ctl.json, "JSON, as Shunt sends it");
+  declare_drops(*command, options);
   declare_trace(*command, options);
   declare_pcap(*command, options);
   command->footer(kFooter);
@@ -115,14 +125,19 @@ std::expected<CtlCommand, std::string> ctl_command(const CLI::App& app, const Ct
   CtlCommand command = options.command;
   const bool trace = given.got_subcommand("trace");
   const bool pcap = given.got_subcommand("pcap");
-  if (trace || pcap) {
-    if (options.list) return std::unexpected("-L, trace or pcap: one at a time");
+  command.drops = given.got_subcommand("drops");
+  if (trace || pcap || command.drops) {
+    const int verbs =
+        static_cast<int>(trace) + static_cast<int>(pcap) + static_cast<int>(command.drops);
+    if (options.list || verbs > 1)
+      return std::unexpected("-L, drops, trace or pcap: one at a time");
+    if (command.drops) return command;
     command.watch = trace ? options.trace : options.pcap;
     command.watch->pcap = pcap;
     return command;
   }
   if (!options.list)
-    return std::unexpected("`shunt ctl` needs to know what: -L, trace or pcap (and --help)");
+    return std::unexpected("`shunt ctl` needs to know what: -L, drops, trace or pcap (and --help)");
   const int tables = static_cast<int>(options.stats) + static_cast<int>(options.rate) +
                      static_cast<int>(options.thresholds) + static_cast<int>(options.persistent);
   if (tables > 1)

@@ -77,10 +77,21 @@ Result<void> list_connections(const CtlCommand& command, const SocketAddress& ad
   return outcome;
 }
 
+Result<void> list_drops(const CtlCommand& command, const SocketAddress& address) {
+  const auto text = ask_admin(address, "/v1/drops");
+  if (!text) return std::unexpected(text.error());
+  const auto losses = losses_from_json(*text);
+  if (!losses) return std::unexpected(losses.error());
+  if (losses->drops.empty()) return fail("layer 4 does not run: there is no [[service]]");
+  fmt::print("{}", format_losses(*losses, command.exact));
+  return {};
+}
+
 Result<void> print_json(const CtlCommand& command, const SocketAddress& address) {
-  const char* const target = command.connections ? "/v1/connections"
-                             : command.pools     ? "/v1/pools"
-                                                 : "/v1/services";
+  const char* const target = command.drops         ? "/v1/drops"
+                             : command.connections ? "/v1/connections"
+                             : command.pools       ? "/v1/pools"
+                                                   : "/v1/services";
   return ask_admin(address, target, [](std::string_view bytes) {
     return std::fwrite(bytes.data(), 1, bytes.size(), stdout) == bytes.size();
   });
@@ -96,6 +107,7 @@ ExitCode run_ctl(const CtlCommand& command) {
   }
   const Result<void> done = command.watch         ? watch_packets(command, *address)
                             : command.json        ? print_json(command, *address)
+                            : command.drops       ? list_drops(command, *address)
                             : command.connections ? list_connections(command, *address)
                                                   : list(command, *address);
   if (done) return ExitCode::kFine;

@@ -100,6 +100,7 @@ struct CtlCommand {
   std::optional<CtlWatch> watch;  // Instead of all that lists.
   std::string admin;              // Where; empty: see admin_address().
   std::string config;             // The file that says where.
+  bool drops = false;             // What was dropped, instead of all that lists.
   bool connections = false;
   bool numeric = false;
   bool exact = false;

@@ -219,6 +219,32 @@ std::string format_pools(const std::vector<PoolSample>& pools) {
   return text;
 }
 
+std::string format_losses(const LossSample& losses, bool exact) {
+  std::vector<DropSample> rows = losses.drops;
+  rows.push_back({"(lost)", "No room in the rings: packets come faster than they are forwarded.",
+                  losses.lost});
+  rows.push_back({"(hashed)",
+                  "Not dropped: placed by hash and not remembered, as the table was full or too "
+                  "many connections were new.",
+                  losses.hashed});
+  rows.push_back({"(evicted)", "Connections given up to make room for others.", losses.evicted});
+  rows.push_back(
+      {"(conflicts)", "Times that another host spoke for a virtual address.", losses.conflicts});
+  std::erase_if(rows, [](const DropSample& row) { return row.packets == 0; });
+  if (rows.empty()) return "Nothing has been dropped.\n";
+  // Of equal ones the order of the table of reasons, which is that of the path.
+  std::vector<size_t> order(rows.size());
+  for (size_t i = 0; i < order.size(); ++i) order[i] = i;
+  std::ranges::sort(order, [&](size_t a, size_t b) {
+    return std::tuple(rows[b].packets, a) < std::tuple(rows[a].packets, b);
+  });
+  std::string text = fmt::format(" {:>8} {:<19} {}\n", "Packets", "Reason", "Meaning");
+  for (const size_t i : order)
+    text += fmt::format("{} {:<19} {}\n", large_number(rows[i].packets, exact), rows[i].reason,
+                        rows[i].text);
+  return text;
+}
+
 std::string connection_heading() {
   return fmt::format("IPVS connection entries\n{:<3} {:<6} {:<11} {:<18} {:<18} {}\n", "pro",
                      "expire", "state", "source", "virtual", "destination");

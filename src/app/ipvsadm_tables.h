@@ -44,6 +44,10 @@ std::string format_services(std::vector<ServiceSample> services, const TableOpti
 // Pools of layer 7, in the columns of kList, without heading.
 std::string format_pools(const std::vector<PoolSample>& pools);
 
+// A line for each reason for which packets were dropped and for what else went astray, the most
+// first; one line if nothing has.
+std::string format_losses(const LossSample& losses, bool exact);
+
 std::string connection_heading();
 std::string format_connection(const ConnectionSample& connection, Names& names);
 

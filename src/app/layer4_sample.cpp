@@ -108,6 +108,33 @@ ConnectionSample sample_of(const l4::Connection& connection, Instant now) {
 
 }  // namespace
 
+LossSample sample_losses(const l4::Director& director, const l4::Network& network) {
+  LossSample sample{.drops = {},
+                    .lost = network.lost(),
+                    .hashed = director.hashed.value(),
+                    .evicted = director.evicted.value(),
+                    .conflicts = network.neighbours().conflicts.value()};
+  for (uint32_t i = 1; i < l4::kDropCount; ++i) {
+    const auto reason = static_cast<l4::Drop>(i);
+    sample.drops.push_back({.reason = std::string(l4::info(reason).name),
+                            .text = std::string(l4::info(reason).text),
+                            .packets = director.dropped(reason).value()});
+  }
+  return sample;
+}
+
+void add_losses(LossSample& all, const LossSample& more) {
+  if (all.drops.empty()) {
+    all = more;
+    return;
+  }
+  for (size_t i = 0; i < all.drops.size(); ++i) all.drops[i].packets += more.drops[i].packets;
+  all.lost += more.lost;
+  all.hashed += more.hashed;
+  all.evicted += more.evicted;
+  all.conflicts += more.conflicts;
+}
+
 std::vector<ServiceSample> sample_services(const l4::Director& director) {
   std::vector<ServiceSample> services;
   for (const auto& service : director.services()) services.push_back(sample_of(*service));

@@ -12,6 +12,7 @@
 #include "core/address.h"
 #include "core/instant.h"
 #include "l4/director.h"
+#include "l4/network.h"
 
 namespace shunt::app {
 
@@ -71,6 +72,31 @@ struct ConnectionSample {
 
   friend bool operator==(const ConnectionSample&, const ConnectionSample&) = default;
 };
+
+// Packets that were not forwarded, for one reason of l4/drop.h.
+struct DropSample {
+  std::string reason;
+  std::string text;
+  uint64_t packets = 0;
+
+  friend bool operator==(const DropSample&, const DropSample&) = default;
+};
+
+// What did not go the usual way since the start.
+struct LossSample {
+  std::vector<DropSample> drops;  // All reasons, in the order of l4/drop.h.
+  uint64_t lost = 0;              // Frames for which rings had no room.
+  uint64_t hashed = 0;            // Packets placed by hash, without a connection.
+  uint64_t evicted = 0;           // Connections given up by the defence.
+  uint64_t conflicts = 0;         // Times that another host spoke for a virtual address.
+
+  friend bool operator==(const LossSample&, const LossSample&) = default;
+};
+
+// On the thread of both.
+LossSample sample_losses(const l4::Director& director, const l4::Network& network);
+// Adds another thread's.
+void add_losses(LossSample& all, const LossSample& more);
 
 // Without rates. On the director's thread.
 std::vector<ServiceSample> sample_services(const l4::Director& director);

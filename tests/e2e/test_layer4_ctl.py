@@ -119,6 +119,30 @@ class Layer4CtlTest(ShuntTest):
             self.assertRegex(self.ctl("-Lnc"),
                              rf"\nUDP 0[45]:\d\d  UDP +10\.1\.0\.1:{port} +{VIP}:53 +10\.1\.0\.1[12]:53")
 
+    def test_drops_by_reason(self):
+        self.direct(self.nat())
+        self.assertEqual(self.ctl("drops"), "Nothing has been dropped.\n")
+        for _ in range(3):
+            with self.assertRaises(ConnectionRefusedError):
+                self.farm.connect(VIP, 81)
+        self.assertEqual(self.ctl("drops").splitlines(), [
+            "  Packets Reason              Meaning",
+            "        3 no_service          A virtual address, but no service at this port; the sender was told."])
+        told = json.loads(self.ctl("drops", "--json"))
+        counts = {drop["reason"]: drop["packets"] for drop in told["drops"]}
+        self.assertEqual({reason: count for reason, count in counts.items() if count}, {"no_service": 3})
+        self.assertIn("bad_checksum", counts)
+        self.assertEqual((told["lost"], told["hashed"], told["evicted"], told["conflicts"]), (0, 0, 0, 0))
+
+    def test_a_cap_on_new_connections(self):
+        self.direct("layer4_new_connections = 2\n", self.nat())
+        for _ in range(40):
+            self.farm.get(VIP)
+        told = json.loads(self.ctl("drops", "--json"))
+        self.assertGreater(told["hashed"], 0)
+        self.assertRegex(self.ctl("drops"), r"(?m)^ +\d+ \(hashed\) +Not dropped: placed by hash")
+        self.assertLess(self.services()[0]["stats"]["connections"], 40)
+
     def test_rates(self):
         self.direct(self.nat())
 

@@ -56,6 +56,11 @@ BOOST_AUTO_TEST_CASE(ctl_takes_what_ipvsadm_takes) {
   BOOST_TEST(one.service->address.to_string() == "::1");
   BOOST_TEST(one.service->port == 53);
   BOOST_TEST(!one.sorted);
+  const auto drops = parse_as<CtlCommand>({"ctl", "--admin", "unix:/x", "drops", "--exact"});
+  BOOST_TEST(drops.drops);
+  BOOST_TEST(drops.exact);
+  BOOST_TEST(drops.admin == "unix:/x");
+  BOOST_TEST(parse_as<CtlCommand>({"ctl", "drops", "--json"}).json);
   BOOST_TEST(parse_as<CtlCommand>({"ctl", "-Lnt", "10.0.0.1"}).service.value().port == 0);
   for (const std::vector<const char*>& wrong :
        {std::vector<const char*>{"ctl"},
@@ -64,7 +69,10 @@ BOOST_AUTO_TEST_CASE(ctl_takes_what_ipvsadm_takes) {
         {"ctl", "-Ln", "--stats", "--rate"},
         {"ctl", "-Ln", "-t", "10.0.0.1:80", "-u", "10.0.0.1:53"},
         {"ctl", "-Ln", "-t", "somewhere:80"},
-        {"ctl", "-Ln", "--pools", "--stats"}}) {
+        {"ctl", "-Ln", "--pools", "--stats"},
+        {"ctl", "-L", "drops"},
+        {"ctl", "drops", "trace"},
+        {"ctl", "drops", "--client", "192.0.2.7"}}) {
     const auto parsed = parse(wrong);
     BOOST_REQUIRE(!parsed.has_value());
     BOOST_TEST((parsed.error().code == ExitCode::kUsage));

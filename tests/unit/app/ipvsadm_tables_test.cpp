@@ -242,6 +242,44 @@ BOOST_AUTO_TEST_CASE(pools_have_rows_that_no_service_has) {
              "  -> 10.0.0.1:80                  Proxy   1      3          0         \n");
 }
 
+BOOST_AUTO_TEST_CASE(what_was_dropped_the_most_first) {
+  LossSample losses{.drops = {{"truncated", "Too short.", 2},
+                              {"land", "From itself.", 0},
+                              {"no_route", "No way.", 123'456'789},
+                              {"clash", "Taken.", 2}},
+                    .lost = 0,
+                    .hashed = 30,
+                    .evicted = 4,
+                    .conflicts = 1};
+  BOOST_TEST(
+      format_losses(losses, false) ==
+      "  Packets Reason              Meaning\n"
+      "  123456K no_route            No way.\n"
+      "       30 (hashed)            Not dropped: placed by hash and not remembered, as the table "
+      "was full or too many connections were new.\n"
+      "        4 (evicted)           Connections given up to make room for others.\n"
+      "        2 truncated           Too short.\n"
+      "        2 clash               Taken.\n"
+      "        1 (conflicts)         Times that another host spoke for a virtual address.\n");
+  BOOST_TEST(format_losses(losses, true).contains("\n 123456789 no_route "));
+  losses = {.drops = {{"land", "From itself.", 0}}, .lost = 7};
+  BOOST_TEST(format_losses(losses, false).contains("\n        7 (lost) "));
+  losses.lost = 0;
+  BOOST_TEST(format_losses(losses, false) == "Nothing has been dropped.\n");
+}
+
+BOOST_AUTO_TEST_CASE(json_of_losses_and_back) {
+  const LossSample losses{.drops = {{"truncated", "Too short.", 2}, {"land", "From itself.", 0}},
+                          .lost = 1,
+                          .hashed = 2,
+                          .evicted = 3,
+                          .conflicts = 4};
+  const auto back = losses_from_json(to_json(losses));
+  BOOST_REQUIRE(back.has_value());
+  BOOST_TEST((*back == losses));
+  BOOST_TEST(!losses_from_json("{}").has_value());
+}
+
 BOOST_AUTO_TEST_CASE(json_and_back) {
   const ServiceList list{.version = "1.2.3", .table_size = 1'000'000, .services = recorded()};
   const auto back = services_from_json(to_json(list));

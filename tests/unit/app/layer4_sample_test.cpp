@@ -51,6 +51,32 @@ BOOST_AUTO_TEST_CASE(services_with_what_has_passed) {
   BOOST_TEST(server.inactive == 0u);
 }
 
+BOOST_AUTO_TEST_CASE(losses_of_threads_add_up) {
+  World world;
+  add_default(world, Method::kNat);
+  world.in(Build::tcp(kClient, kVirtual, "A"));
+  world.in(Build::tcp(kClient, "198.51.100.1:81"));
+  world.in(Build::tcp(kClient, "198.51.100.1:81"));
+  const l4::Network network(world.now);
+  LossSample all;
+  for (int thread = 0; thread < 2; ++thread)
+    add_losses(all, sample_losses(*world.director, network));
+  BOOST_TEST(all.drops.size() == l4::kDropCount - 1, "every reason, but the one that is none");
+  for (const DropSample& drop : all.drops) {
+    const uint64_t expected = drop.reason == "no_service"      ? 4
+                              : drop.reason == "no_connection" ? 2
+                                                               : 0;
+    BOOST_TEST(drop.packets == expected, drop.reason);
+    BOOST_TEST(!drop.text.empty());
+  }
+  LossSample sum{.drops = {{"land", "", 1}}, .lost = 1, .hashed = 2, .evicted = 3, .conflicts = 4};
+  add_losses(sum, sum);
+  BOOST_TEST(
+      (sum ==
+       LossSample{
+           .drops = {{"land", "", 2}}, .lost = 2, .hashed = 4, .evicted = 6, .conflicts = 8}));
+}
+
 BOOST_AUTO_TEST_CASE(connections_in_steps_are_all_of_them_once) {
   World world;
   add_default(world, Method::kNat);
