@@ -210,7 +210,8 @@ void Forwarder::tick(Instant now) {
     next_keep_ = now + kKeep;
     network_.read_statistics();
     for (const auto& [name, service] : services_)
-      for (const l4::RealServer* server : service->listed()) network_.hop_to(server->spec.address);
+      for (const l4::RealServer* server : service->listed())
+        if (server->method != l4::Method::kLocal) network_.hop_to(server->spec.address);
   }
   backlog_ = !network_.flush();
 }

@@ -14,6 +14,7 @@
 #include <random>
 
 #include "app/host_check.h"
+#include "app/local_servers.h"
 #include "core/assert.h"
 #include "core/log.h"
 
@@ -47,9 +48,11 @@ std::vector<int> links_of(const Layer4Plan& plan, const l4::HostView& view) {
   std::vector<int> links;
   for (const ServicePlan& service : plan.services) {
     if (const io::NetworkInterface* own = view.find(service.interface)) links.push_back(own->index);
-    for (const l4::RealServerSpec& server : service.real)
+    for (const l4::RealServerSpec& server : service.real) {
+      if (server.method == l4::Method::kLocal) continue;
       if (const io::NetworkInterface* way = view.towards(server.address))
         links.push_back(way->index);
+    }
   }
   return links;
 }
@@ -102,6 +105,7 @@ Forwarding::Forwarding(Private, const Options& options)
   const l4::DirectorSpec spec = share_of(options.limits, options.threads, random_seed());
   for (uint32_t i = 0; i < options.threads; ++i) {
     forwarders_.push_back(std::make_unique<Forwarder>(spec, wake_, clock_now()));
+    forwarders_.back()->network().set_local(local_);
     if (i > 0) forwarders_.front()->tell_also(*forwarders_.back());
   }
 }
@@ -161,7 +165,9 @@ void Forwarding::follow_host(const std::vector<int>& missing) {
   const std::lock_guard guard(lock_);
   auto view = l4::HostView::read();
   if (!view) return log::warning("layer 4: {}", view.error().text);
+  local_.hide();
   follow_names(*view);
+  const auto relocated = relocate(*view);
   std::vector<NewLink> links;
   const auto opened = open_links(plan_, *view, sharing_.fanout, links);
   open_missing(missing, *view, links);
@@ -174,9 +180,18 @@ void Forwarding::follow_host(const std::vector<int>& missing) {
     forwarders_.front()->network().serve(addresses_of(plan_), now);
     for (const auto& forwarder : forwarders_) forwarder->network().receive_only(sharing_.interest);
   }
-  const std::string trouble = opened ? std::string() : opened.error().text;
+  const std::string trouble = !relocated ? relocated.error().text
+                              : !opened  ? opened.error().text
+                                         : std::string();
   if (!trouble.empty() && trouble != last_trouble_) log::warning("layer 4: {}", trouble);
   last_trouble_ = trouble;
+}
+
+// Where an address has come to the host, or left it, servers are the host itself or no longer.
+Result<void> Forwarding::relocate(const l4::HostView& view) {
+  Layer4Plan plan = given_;
+  SHUNT_TRY(mark_local_servers(plan, view));
+  return same_locality(plan, plan_) ? Result<void>() : apply(given_);
 }
 
 Result<void> Forwarding::apply(Layer4Plan plan) {
@@ -185,9 +200,15 @@ Result<void> Forwarding::apply(Layer4Plan plan) {
   SHUNT_TRY(check_host(addresses));
   auto view = l4::HostView::read();
   if (!view) return std::unexpected(view.error());
+  Layer4Plan given = plan;
+  SHUNT_TRY(mark_local_servers(plan, *view));
   Sharing sharing = share_out(plan);
   std::vector<NewLink> opened;
   SHUNT_TRY(open_links(plan, *view, sharing.fanout, opened));
+  if (const auto added = local_.add(local_addresses(plan)); !added) {
+    local_.keep(local_addresses(plan_));
+    return added;
+  }
 
   // From here on nothing can fail.
   std::unique_ptr<const l4::HostView> old;
@@ -211,6 +232,8 @@ Result<void> Forwarding::apply(Layer4Plan plan) {
   std::vector<int> kept = links_of(plan, *view_);
   if (!plan.services.empty()) kept.insert(kept.end(), reached_.begin(), reached_.end());
   close_links_but(kept);
+  local_.keep(local_addresses(plan));
+  given_ = std::move(given);
   plan_ = std::move(plan);
   return {};
 }
@@ -269,6 +292,7 @@ std::string Forwarding::summary() {
   uint64_t packets_in = 0;
   uint64_t packets_out = 0;
   uint64_t lost = 0;
+  uint64_t undelivered = 0;
   std::vector<uint64_t> by_thread;
   std::array<uint64_t, l4::kDropCount> drops{};
   for (const auto& forwarder : forwarders_) {
@@ -282,6 +306,7 @@ std::string Forwarding::summary() {
     for (size_t i = 1; i < drops.size(); ++i)
       drops[i] += forwarder->director().dropped(static_cast<l4::Drop>(i)).value();
     lost += forwarder->network().lost();
+    undelivered += forwarder->network().counters.undelivered.value();
   }
   std::string text = fmt::format("{} connections", connections);
   if (by_thread.size() > 1) text += fmt::format(" ({} by thread)", fmt::join(by_thread, " + "));
@@ -293,6 +318,7 @@ std::string Forwarding::summary() {
     separator = ", ";
   }
   if (lost > 0) text += fmt::format("; {} lost for want of room in rings", lost);
+  if (undelivered > 0) text += fmt::format("; {} not taken by the host's own stack", undelivered);
   return text;
 }
 

@@ -19,6 +19,7 @@
 #include "app/layer4_plan.h"
 #include "app/layer4_shares.h"
 #include "core/result.h"
+#include "io/local_stack.h"
 #include "io/route_table.h"
 
 namespace shunt::app {
@@ -76,6 +77,7 @@ class Forwarding {
 
   // All of these want the lock. First what takes time, while packets are forwarded…
   Result<void> apply(Layer4Plan plan);
+  Result<void> relocate(const l4::HostView& view);
   Sharing share_out(const Layer4Plan& plan);
   void follow_names(const l4::HostView& view);
   Result<void> open_links(const Layer4Plan& plan, const l4::HostView& view,
@@ -105,7 +107,9 @@ class Forwarding {
   // Guarded by the lock. Sets outlive their services, and the forwarders go first.
   std::map<std::string, std::unique_ptr<sched::ServerSet>, std::less<>> sets_;
   std::unique_ptr<const l4::HostView> view_;
-  Layer4Plan plan_;
+  Layer4Plan given_;      // As it was handed in…
+  Layer4Plan plan_;       // …and with the servers marked that are the host itself.
+  io::LocalStack local_;  // What those get goes there.
   Sharing sharing_;
   std::vector<int> reached_;  // Links that no plan names: packets to clients go there.
   std::vector<Refused> refused_;

@@ -21,14 +21,19 @@ Instant clock_now() {
 
 // Services stay with their interfaces when these are renamed.
 void Forwarding::follow_names(const l4::HostView& view) {
-  for (ServicePlan& service : plan_.services) {
-    const io::NetworkInterface* known = view_->find(service.interface);
-    const io::NetworkInterface* current = known != nullptr ? view.at(known->index) : nullptr;
-    if (current == nullptr || current->name == service.interface) continue;
-    log::info("layer 4: service {}: interface {} is called {} now", service.spec.name,
-              service.interface, current->name);
-    service.interface = current->name;
-  }
+  const auto follow = [&](Layer4Plan& plan, bool tells) {
+    for (ServicePlan& service : plan.services) {
+      const io::NetworkInterface* known = view_->find(service.interface);
+      const io::NetworkInterface* current = known != nullptr ? view.at(known->index) : nullptr;
+      if (current == nullptr || current->name == service.interface) continue;
+      if (tells)
+        log::info("layer 4: service {}: interface {} is called {} now", service.spec.name,
+                  service.interface, current->name);
+      service.interface = current->name;
+    }
+  };
+  follow(given_, false);
+  follow(plan_, true);
 }
 
 // Links by which packets should have left, that are not there and may be tried.
@@ -86,9 +91,11 @@ Result<void> Forwarding::open_links(const Layer4Plan& plan, const l4::HostView& 
   for (const ServicePlan& service : plan.services) {
     const std::string why = fmt::format("service \"{}\"", service.spec.name);
     note(way_in(service.interface, why));
-    for (const l4::RealServerSpec& server : service.real)
-      note(way_to(server, server.method.value_or(service.spec.method),
-                  fmt::format("{}, server \"{}\"", why, server.name)));
+    for (const l4::RealServerSpec& server : service.real) {
+      const l4::Method method = server.method.value_or(service.spec.method);
+      if (method != l4::Method::kLocal)
+        note(way_to(server, method, fmt::format("{}, server \"{}\"", why, server.name)));
+    }
   }
   return outcome;
 }

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "io/local_stack.h"
 #include "io/network_interface.h"
 
 namespace shunt::app {
@@ -15,7 +16,8 @@ std::optional<HostClaim> claim_of_host(const IpAddress& address,
                                        const std::optional<io::LocalRoute>& route) {
   for (const io::NetworkInterface& interface : interfaces) {
     const auto found = std::ranges::find(interface.addresses, address);
-    if (found == interface.addresses.end()) continue;
+    // Of the device of Shunt's own they are not, as its routes are hidden.
+    if (found == interface.addresses.end() || interface.name == io::LocalStack::kDevice) continue;
     const auto prefix = interface.prefixes.begin() + (found - interface.addresses.begin());
     return HostClaim{
         fmt::format("{} is an address of this host, whose own stack would answer; a virtual "

@@ -94,8 +94,12 @@ std::string ServicePlan::to_string() const {
                         SocketAddress(range.addresses.network, range.first).to_string());
     if (range.first != range.last) text += fmt::format("-{}", range.last);
   }
-  return text + fmt::format(" on {}, {}, {}, {} server{}", interface, name_of(spec.method),
-                            spec.scheduler, servers.size(), servers.size() == 1 ? "" : "s");
+  text += fmt::format(" on {}, {}, {}, {} server{}", interface, name_of(spec.method),
+                      spec.scheduler, servers.size(), servers.size() == 1 ? "" : "s");
+  for (const l4::RealServerSpec& server : real)
+    if (server.method == l4::Method::kLocal)
+      text += fmt::format("; \"{}\" is this host itself", server.name);
+  return text;
 }
 
 Layer4Plan plan_layer4(const config::Config& config) {

@@ -25,7 +25,7 @@ struct Layer4Plan {
 
 Layer4Plan plan_layer4(const config::Config& config);
 
-// "nat", "tun", "dr".
+// "nat", "tun", "dr", "local".
 std::string_view name_of(l4::Method method);
 
 }  // namespace shunt::app

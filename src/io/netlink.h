@@ -1,5 +1,5 @@
-// What all that talk rtnetlink(7) have in common: a socket, attributes, errors. Inside of io only;
-// any thread.
+// What all that talk rtnetlink(7) have in common: a socket, attributes, errors, questions, and
+// requests that change something in the host's network. Inside of io only; any thread.
 #pragma once
 
 #include <linux/rtnetlink.h>
@@ -19,9 +19,10 @@ namespace shunt::io {
 
 inline constexpr uint8_t kV4Prefix = 96;  // Of ::ffff:0:0/96, the addresses of IPv4.
 
-// Check get() >= 0, and errno if it is not.
 class NetlinkSocket {
  public:
+  // `groups` to be told of (RTMGRP_…): then it does not wait. get() is negative if there is none,
+  // with errno set.
   explicit NetlinkSocket(unsigned groups);
   ~NetlinkSocket();
   NetlinkSocket(const NetlinkSocket&) = delete;
@@ -80,5 +81,32 @@ Result<void> ask_netlink(std::span<const uint8_t> request, Visit visit) {
     visit(**message);
   }
 }
+
+// A message with a fixed body and attributes behind it.
+class NetlinkRequest {
+ public:
+  // `flags` besides those of a request that wants to know what came of it.
+  template <class Body>
+  NetlinkRequest(uint16_t type, uint16_t flags, const Body& body) {
+    begin(type, flags);
+    append(&body, sizeof body);
+  }
+
+  void add(uint16_t type, std::span<const uint8_t> value);
+  void add(uint16_t type, uint32_t value);
+  void add(uint16_t type, const IpAddress& address);  // Four bytes or sixteen.
+  // What is added before close() is inside; that takes what open() returned.
+  size_t open(uint16_t type);
+  void close(size_t place);
+
+  // Sends it and waits for the kernel's word: 0, or an errno value.
+  int send();
+
+ private:
+  void begin(uint16_t type, uint16_t flags);
+  void append(const void* bytes, size_t size);
+
+  std::vector<uint8_t> bytes_;
+};
 
 }  // namespace shunt::io

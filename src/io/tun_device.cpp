@@ -39,7 +39,9 @@ class Descriptor {
 
 std::unexpected<Error> failed(const std::string& name, std::string_view step, int error) {
   std::string_view hint;
-  if (error == EPERM || error == EACCES)
+  if (error == EACCES)
+    hint = "; the user may not open it: `chmod 666` it, as most systems have it";
+  else if (error == EPERM)
     hint =
         "; it needs CAP_NET_ADMIN: start as root, or `setcap cap_net_raw,cap_net_admin+ep` on "
         "the binary";

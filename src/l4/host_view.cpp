@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "io/local_stack.h"
+
 namespace shunt::l4 {
 namespace {
 
@@ -39,6 +41,14 @@ Result<HostView> HostView::read() {
 const io::NetworkInterface* HostView::find(std::string_view name) const {
   const auto at = std::ranges::find(interfaces, name, &io::NetworkInterface::name);
   return at == interfaces.end() ? nullptr : &*at;
+}
+
+bool HostView::has_address(const IpAddress& address) const {
+  if (is_loopback(SocketAddress(address, 0))) return true;
+  return std::ranges::any_of(interfaces, [&](const io::NetworkInterface& interface) {
+    return interface.name != io::LocalStack::kDevice &&
+           std::ranges::find(interface.addresses, address) != interface.addresses.end();
+  });
 }
 
 const io::NetworkInterface* HostView::towards(const IpAddress& address) const {

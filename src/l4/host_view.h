@@ -21,6 +21,9 @@ struct HostView {
 
   // Null: there is none.
   const io::NetworkInterface* find(std::string_view name) const;
+  // Whether this is an address of the host itself: not one that Shunt has only lent it
+  // (LocalStack).
+  bool has_address(const IpAddress& address) const;
   // By which an address is reached; null: by none.
   const io::NetworkInterface* towards(const IpAddress& address) const;
   const io::NetworkInterface* at(int index) const;  // Null: there is none.

@@ -17,6 +17,7 @@
 
 #include "core/metrics.h"
 #include "core/result.h"
+#include "io/local_stack.h"
 #include "io/packet_ring.h"
 #include "l4/frame_filter.h"
 #include "l4/host_view.h"
@@ -38,8 +39,10 @@ struct ServedAddress {
 struct NetworkCounters {
   Counter frames;  // That brought an IP packet to us.
   Counter transmitted;
-  Counter not_sent;    // The link took it slower than it came.
-  Counter unresolved;  // Lost while the neighbour was asked for.
+  Counter not_sent;     // The link took it slower than it came.
+  Counter unresolved;   // Lost while the neighbour was asked for.
+  Counter delivered;    // To the host's own stack.
+  Counter undelivered;  // It did not take them.
 };
 
 // Whom to tell of what neighbours say: networks beside this one that do not see it themselves.
@@ -95,6 +98,8 @@ class Network final : public Links, public Output, private NeighbourOutput {
   void share(std::span<const sock_filter> fanout);
   // What a neighbour has said goes there too. They must outlive the network.
   void set_listeners(NeighbourListeners& listeners) { listeners_ = &listeners; }
+  // Where packets for the host itself go. It must outlive the network.
+  void set_local(io::LocalStack& local) { local_ = &local; }
   // Of a network that is told.
   void hear(uint16_t link, std::span<const uint8_t> frame, Instant now);
   // Sends what is queued on all links: after each round of pump(). False: some have to wait, to be
@@ -157,6 +162,7 @@ class Network final : public Links, public Output, private NeighbourOutput {
   uint64_t lost_ = 0;  // By rings that are closed.
   Neighbours neighbours_;
   NeighbourListeners* listeners_ = nullptr;  // Null: none.
+  io::LocalStack* local_ = nullptr;          // Null: no server is the host itself.
   std::vector<Served> served_;
   Interest interest_;
   std::vector<CachedHop> hops_;  // By a hash of the address.

@@ -158,22 +158,25 @@ class Server(Host):
 
 
 class Farm:
-    """The whole: `client`, `director`, `servers`; closed with the test, whatever becomes of it."""
+    """The whole: `client`, `director`, `servers`; closed with the test, whatever becomes of it. `local`: the director
+    has what a server has."""
 
-    def __init__(self, folder, servers=4, server_mtu=1500, client_mtu=1500):
+    def __init__(self, folder, servers=4, server_mtu=1500, client_mtu=1500, local=False):
         self._ends = contextlib.ExitStack()
         try:
-            self._build(folder, servers, server_mtu, client_mtu)
-            for server in self.servers:
+            self._build(folder, servers, server_mtu, client_mtu, local)
+            for server in [*self.servers, *([self.director] if local else [])]:
                 wait_until(server.listening, f"nginx of {server.name}")
         except BaseException:
             self._ends.close()
             raise
 
-    def _build(self, folder, servers, server_mtu, client_mtu):
+    def _build(self, folder, servers, server_mtu, client_mtu, local):
         self.switch = self._open_switch(1)
         self.client = self._open(Host, self.switch, CLIENT, client_mtu)
-        self.director = self._open(Host, self.switch, DIRECTOR, max(server_mtu, client_mtu))
+        director_mtu = max(server_mtu, client_mtu)
+        self.director = (self._open(Server, self.switch, DIRECTOR, folder, director_mtu) if local
+                         else self._open(Host, self.switch, DIRECTOR, director_mtu))
         self.servers = [self._open(Server, self.switch, FIRST_SERVER + i, folder, server_mtu) for i in range(servers)]
 
     def _open_switch(self, net):
@@ -248,7 +251,7 @@ class RoutedFarm(Farm):
     """The client on one network; two servers, `near`, on another, and two, `far`, behind a router of that one. The
     director is on both and has an interface to each; so has the router, over which answers may pass beside it."""
 
-    def _build(self, folder, servers, server_mtu, client_mtu):
+    def _build(self, folder, servers, server_mtu, client_mtu, _local):
         switches = [self._open_switch(net) for net in (1, 2, 3)]
         self.switch = switches[0]
         self.client = self._open(Host, switches[0], CLIENT, client_mtu)
