@@ -102,8 +102,8 @@ Forwarding::Forwarding(Private, const Options& options)
     : cpus_(options.cpus), wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
   SHUNT_ASSERT(wake_ >= 0);
   SHUNT_ASSERT(options.threads > 0);
-  const l4::DirectorSpec spec = share_of(options.limits, options.threads, random_seed());
   for (uint32_t i = 0; i < options.threads; ++i) {
+    const l4::DirectorSpec spec = share_of(options.limits, options.threads, random_seed());
     forwarders_.push_back(std::make_unique<Forwarder>(spec, wake_, clock_now()));
     forwarders_.back()->network().set_local(local_);
     if (i > 0) forwarders_.front()->tell_also(*forwarders_.back());

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "core/assert.h"
+#include "core/hash.h"
 #include "l4/nat.h"
 #include "l4/split.h"
 
@@ -84,6 +85,8 @@ void Director::remove_service(Service& service) {
 RealServer& Director::add_server(Service& service, const RealServerSpec& spec,
                                  sched::Server& handle) {
   RealServer& server = service.list(spec, handle);
+  // Directors that share the server do not put their fragments together with each other's.
+  if (server.next_id == 0) server.next_id = hash_32(static_cast<uint32_t>(spec_.seed), 32);
   by_address_[spec.address.folded()].push_back(&server);
   return server;
 }

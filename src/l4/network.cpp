@@ -22,6 +22,8 @@ constexpr uint16_t kTypeArp = 0x0806;
 constexpr uint16_t kTypeIpv6 = 0x86dd;
 constexpr uint16_t kVlanIdentifier = 0x0fff;
 constexpr uint32_t kNextHeaderOffset = 6;  // Of IPv6.
+constexpr uint32_t kMtuMinV4 = 68;         // RFC 791 §3.2.
+constexpr uint32_t kMtuMinV6 = 1280;       // RFC 8200 §5.
 constexpr Duration kHopKept = std::chrono::milliseconds(100);
 
 bool is_link_local(const IpAddress& address) {
@@ -290,6 +292,7 @@ bool Network::find_hop(const IpAddress& address, Hop& hop) {
   hop.interface = static_cast<uint16_t>(at - links_.begin());
   hop.source = interface.mac;
   hop.mtu = route->mtu != 0 ? std::min(route->mtu, interface.mtu) : interface.mtu;
+  hop.mtu = std::max(hop.mtu, address.is_v4() ? kMtuMinV4 : kMtuMinV6);  // Routes may say any.
   hop.own = view_->source_for(*route, address);
   hop.next = route->on_link() ? address : route->gateway;
   const MacAddress* mac = neighbours_.find(hop.interface, hop.next, now_);

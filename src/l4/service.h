@@ -68,7 +68,7 @@ struct RealServer {
   int32_t last_weight = 0;          // The last one that was not 0.
   uint32_t references = 0;          // Connections, templates, fragmented packets.
   uint32_t templates = 0;           // ipvsadm's PersistConn.
-  uint16_t next_id = 0;             // Of outer IPv4 headers.
+  uint32_t next_id = 0;             // Of outer headers.
   uint32_t path_mtu = 0;            // Learned from ICMP, bytes; 0: none.
   Instant path_mtu_until{};
   Traffic traffic;

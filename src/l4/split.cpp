@@ -13,6 +13,7 @@ namespace {
 
 constexpr uint16_t kMoreFragments = 0x2000;
 constexpr uint16_t kOffsetMask = 0x1fff;
+constexpr uint8_t kFragment = 44;
 
 // Options without the copied flag are for the first fragment alone (RFC 791 §3.1): the others have
 // NOPs in their place.
@@ -37,13 +38,15 @@ uint32_t transport_header(const Packet& packet, const Headers& headers) {
 
 }  // namespace
 
-Fragments::Fragments(const Packet& packet, uint32_t mtu, uint8_t* buffer)
+Fragments::Fragments(const Packet& packet, uint32_t mtu, uint32_t id, uint8_t* buffer)
     : packet_(packet),
       buffer_(buffer),
-      header_((packet.data[0] & 0x0fu) * 4),
-      place_(load_be16(packet.data + 6)),
-      data_max_((mtu - header_) / 8 * 8) {
-  SHUNT_ASSERT(mtu >= 68);
+      v6_(packet.data[0] >> 4 == 6),
+      header_(v6_ ? kIpv6Header : (packet.data[0] & 0x0fu) * 4),
+      place_(v6_ ? uint16_t{0} : load_be16(packet.data + 6)),
+      id_(id),
+      data_max_((mtu - header_ - (v6_ ? kFragmentHeader : 0)) / 8 * 8) {
+  SHUNT_ASSERT(mtu >= (v6_ ? 1280u : 68u));
   SHUNT_ASSERT(!packet.offload.partial);
 }
 
@@ -51,19 +54,39 @@ bool Fragments::next(Packet& piece) {
   const uint32_t whole = packet_.size - header_;
   if (done_ == whole) return false;
   const uint32_t data = std::min(whole - done_, data_max_);
+  const uint32_t header = header_ + (v6_ ? kFragmentHeader : 0);
   uint8_t* ip = buffer_ + kHeadroom;
   std::memcpy(ip, packet_.data, header_);
-  std::memcpy(ip + header_, packet_.data + header_ + done_, data);
+  std::memcpy(ip + header, packet_.data + header_ + done_, data);
+  if (v6_) {
+    finish_v6(ip, data);
+  } else {
+    finish_v4(ip, data);
+  }
+  done_ += data;
+  piece = {
+      .data = ip, .size = header + data, .headroom = kHeadroom, .interface = packet_.interface};
+  return true;
+}
+
+void Fragments::finish_v4(uint8_t* ip, uint32_t data) const {
   if (done_ > 0) keep_copied_options(ip + kIpv4Header, header_ - kIpv4Header);
-  const bool last = done_ + data == whole && (place_ & kMoreFragments) == 0;
+  const bool last = header_ + done_ + data == packet_.size && (place_ & kMoreFragments) == 0;
   const uint32_t offset = (place_ & kOffsetMask) + done_ / 8;
   store_be16(ip + 2, static_cast<uint16_t>(header_ + data));
   store_be16(ip + 6, static_cast<uint16_t>(offset | (last ? 0 : kMoreFragments)));
   mend_header_checksum(ip, header_);
-  done_ += data;
-  piece = {
-      .data = ip, .size = header_ + data, .headroom = kHeadroom, .interface = packet_.interface};
-  return true;
+}
+
+void Fragments::finish_v6(uint8_t* ip, uint32_t data) const {
+  const bool last = header_ + done_ + data == packet_.size;
+  uint8_t* fragment = ip + kIpv6Header;
+  fragment[0] = ip[6];
+  fragment[1] = 0;
+  store_be16(fragment + 2, static_cast<uint16_t>(done_ | (last ? 0 : 1)));
+  store_be32(fragment + 4, id_);
+  ip[6] = kFragment;
+  store_be16(ip + 4, static_cast<uint16_t>(kFragmentHeader + data));
 }
 
 Segments::Segments(const Packet& packet, const Headers& headers, uint8_t* buffer)

@@ -65,6 +65,7 @@ Drop Transmitter::to_server(Packet& packet, Headers& headers, RealServer& server
     const Hop way = *hop;  // Answers ask for other hops.
     const uint32_t mtu = inner_mtu(server, way, now);
     if (mtu < (headers.v6 ? kMtuMinV6 : kMtuMinV4)) return Drop::kUnreachable;
+    if (!address.is_v4() && path_mtu(server, way, now) < kMtuMinV6) return Drop::kUnreachable;
     const bool may_split = !server.service->spec().path_mtu_discovery;
     if (const Drop drop = admit(packet, headers, mtu, true, may_split, now); drop != Drop::kNone)
       return drop;
@@ -82,7 +83,7 @@ Drop Transmitter::to_server(Packet& packet, Headers& headers, RealServer& server
       rewrite(packet, headers, Side::kDestination, address, port);
     }
   }
-  send(packet, headers.v6, way, way.mtu);
+  send(packet, way, way.mtu, 0);
   return Drop::kNone;
 }
 
@@ -99,12 +100,13 @@ Drop Transmitter::to_client(Packet& packet, Headers& headers, const IpAddress& a
   } else {
     rewrite(packet, headers, Side::kSource, address, port);
   }
-  send(packet, headers.v6, way, way.mtu);
+  send(packet, way, way.mtu, 0);
   return Drop::kNone;
 }
 
 // The outer header allows fragments exactly when the packet inside does, or when the service does
-// not take part in path MTU discovery.
+// not take part in path MTU discovery. An outer IPv6 packet has its origin here, where it may be
+// cut.
 Drop Transmitter::tunnel(Packet& packet, const Headers& headers, RealServer& server, const Hop& hop,
                          Instant now) {
   const RealServerSpec& spec = server.spec;
@@ -119,31 +121,32 @@ Drop Transmitter::tunnel(Packet& packet, const Headers& headers, RealServer& ser
       .dont_fragment = headers.dont_fragment && server.service->spec().path_mtu_discovery};
   const uint32_t mtu = path_mtu(server, hop, now);
   if (packet.offload.segment_size == 0) {
-    // An outer IPv6 packet is not fragmented here: what does not fit would be lost on the link.
-    if (v6 && headers.size + tunnel_overhead(spec.tunnel, v6) > mtu) return Drop::kTooBig;
-    outer.id = server.next_id++;
+    const uint32_t id = server.next_id++;
+    outer.id = static_cast<uint16_t>(id);
     encapsulate(packet, headers, outer);
-    send(packet, v6, hop, mtu);
+    send(packet, hop, mtu, id);
     return Drop::kNone;
   }
   Segments segments(packet, headers, segment_.get());
   for (Packet piece; segments.next(piece);) {
     Headers piece_headers = headers;
     piece_headers.size = piece.size;
-    outer.id = server.next_id++;
+    const uint32_t id = server.next_id++;
+    outer.id = static_cast<uint16_t>(id);
     encapsulate(piece, piece_headers, outer);
-    send(piece, v6, hop, mtu);
+    send(piece, hop, mtu, id);
   }
   return Drop::kNone;
 }
 
-void Transmitter::send(Packet& packet, bool v6, const Hop& hop, uint32_t mtu) {
-  if (packet.size <= mtu || v6 || packet.offload.segment_size != 0) {
+// What is too large here may be cut: admit() has let it pass. Of IPv6 it is a tunnel's.
+void Transmitter::send(Packet& packet, const Hop& hop, uint32_t mtu, uint32_t id) {
+  if (packet.size <= mtu || packet.offload.segment_size != 0) {
     output_->transmit(packet, hop);
     return;
   }
   complete_checksum(packet);
-  Fragments fragments(packet, mtu, fragment_.get());
+  Fragments fragments(packet, mtu, id, fragment_.get());
   for (Packet piece; fragments.next(piece);) output_->transmit(piece, hop);
 }
 

@@ -36,7 +36,8 @@ class Transmitter {
              bool may_split, Instant now);
   Drop tunnel(Packet& packet, const Headers& headers, RealServer& server, const Hop& hop,
               Instant now);
-  void send(Packet& packet, bool v6, const Hop& hop, uint32_t mtu);
+  // `id`: of the fragments of an IPv6 packet.
+  void send(Packet& packet, const Hop& hop, uint32_t mtu, uint32_t id);
 
   Links& links_;
   Output* output_;

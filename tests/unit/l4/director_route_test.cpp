@@ -238,6 +238,121 @@ BOOST_AUTO_TEST_CASE(tunnel_without_path_mtu_discovery) {
   BOOST_TEST(world.out[0].size() == 1500u);
 }
 
+// The tunnel's packet is cut where the one inside may be: an IPv6 one at its origin, which is here.
+BOOST_AUTO_TEST_CASE(fragments_of_a_tunnel_over_ipv6) {
+  struct Case {
+    const char* description;
+    TunnelKind tunnel;
+    bool path_mtu_discovery;
+    uint32_t mtu;
+    Bytes packet;
+    std::vector<size_t> sizes;  // Of the packets that leave; empty: none does.
+    const char* lines;
+  };
+  const auto large = [](size_t size) { return Build::udp(kClient, kVirtual).payload(size); };
+  const Case cases[] = {
+      {"exactly what fits",
+       TunnelKind::kIpIp,
+       true,
+       1500,
+       large(1432),
+       {1500},
+       "2001:db8:2::fe > 2001:db8:2::1 ip4 {192.0.2.7:1000 > 198.51.100.1:80 udp data 1432 ttl 63} "
+       "ttl 63 @a"},
+      {"a byte more",
+       TunnelKind::kIpIp,
+       true,
+       1500,
+       large(1433),
+       {1496, 61},
+       "2001:db8:2::fe > 2001:db8:2::1 ip4 {192.0.2.7:1000 > 198.51.100.1:80 udp data 1433 ttl 63} "
+       "ttl 63 frag 0+ @a | "
+       "2001:db8:2::fe > 2001:db8:2::1 proto 4 data 13 ttl 63 frag 1448 @a"},
+      {"several",
+       TunnelKind::kIpIp,
+       true,
+       1280,
+       large(3000),
+       {1280, 1280, 612},
+       "2001:db8:2::fe > 2001:db8:2::1 ip4 {192.0.2.7:1000 > 198.51.100.1:80 udp data 3000 ttl 63} "
+       "ttl 63 frag 0+ @a | "
+       "2001:db8:2::fe > 2001:db8:2::1 proto 4 data 1232 ttl 63 frag 1232+ @a | "
+       "2001:db8:2::fe > 2001:db8:2::1 proto 4 data 564 ttl 63 frag 2464 @a"},
+      {"GUE",
+       TunnelKind::kGue,
+       true,
+       1500,
+       large(1440),
+       {1496, 80},
+       "[2001:db8:2::fe]:54214 > [2001:db8:2::1]:6080 udp gue 262144 "
+       "{192.0.2.7:1000 > 198.51.100.1:80 udp data 1440 ttl 63} ttl 63 frag 0+ @a | "
+       "2001:db8:2::fe > 2001:db8:2::1 proto 17 data 32 ttl 63 frag 1448 @a"},
+      {"DF is not looked at without path MTU discovery",
+       TunnelKind::kIpIp,
+       false,
+       1500,
+       large(1433).df(),
+       {1496, 61},
+       "2001:db8:2::fe > 2001:db8:2::1 ip4 {192.0.2.7:1000 > 198.51.100.1:80 udp data 1433 ttl 63 "
+       "df} "
+       "ttl 63 frag 0+ @a | "
+       "2001:db8:2::fe > 2001:db8:2::1 proto 4 data 13 ttl 63 frag 1448 @a"},
+      {"with DF its sender is told",
+       TunnelKind::kIpIp,
+       true,
+       1500,
+       large(1433).df(),
+       {576},
+       "198.51.100.1 > 192.0.2.7 icmp 3/4 rest 1460 {192.0.2.7:1000 > 198.51.100.1:80 udp data "
+       "1433 ttl 64 df} ttl 64 @gw | !too_big"},
+      {"a link that cannot have IPv6",
+       TunnelKind::kIpIp,
+       true,
+       1279,
+       large(1000),
+       {},
+       "!unreachable"},
+  };
+  for (const Case& row : cases) {
+    World world;
+    world.server_mtu = row.mtu;
+    ServiceSpec spec;
+    spec.path_mtu_discovery = row.path_mtu_discovery;
+    add_default(world, Method::kTunnel, false, spec,
+                {.address = *IpAddress::parse("2001:db8:2::1"), .tunnel = row.tunnel});
+    const std::string lines = world.in(row.packet);
+    BOOST_TEST(lines == row.lines, row.description << ": " << lines);
+    std::vector<size_t> sizes;
+    for (const Bytes& packet : world.out) sizes.push_back(packet.size());
+    BOOST_TEST(sizes == row.sizes, boost::test_tools::per_element());
+  }
+}
+
+// Put together, they are the packet that the tunnel would have had; another packet's differ by id.
+BOOST_AUTO_TEST_CASE(fragments_of_a_tunnel_over_ipv6_are_the_whole) {
+  World world;
+  add_default(world, Method::kTunnel, false, {}, {.address = *IpAddress::parse("2001:db8:2::1")});
+  std::vector<Bytes> ids;
+  for (int i = 0; i < 2; ++i) {
+    const Bytes packet = Build::udp(kClient, kVirtual).payload(4000).partial_sum();
+    world.in(packet, {.partial = true, .start = 20, .offset = 6});
+    Bytes whole(world.out.at(0).begin(), world.out.at(0).begin() + 40);
+    for (const Bytes& piece : world.out) whole.insert(whole.end(), piece.begin() + 48, piece.end());
+    whole[4] = static_cast<uint8_t>((whole.size() - 40) >> 8);
+    whole[5] = static_cast<uint8_t>(whole.size() - 40);
+    whole[6] = kIpInIp;
+    BOOST_TEST(describe(whole) ==
+               "2001:db8:2::fe > 2001:db8:2::1 ip4 {192.0.2.7:1000 > 198.51.100.1:80 udp data 4000 "
+               "ttl 63} ttl 63");
+    BOOST_TEST((payload_of(Bytes(whole.begin() + 40, whole.end())) == payload_of(packet)));
+    ids.emplace_back(world.out[0].begin() + 44, world.out[0].begin() + 48);
+    for (const Bytes& piece : world.out)
+      BOOST_TEST(Bytes(piece.begin() + 44, piece.begin() + 48) == ids.back(),
+                 boost::test_tools::per_element());
+  }
+  BOOST_TEST((ids[0] != ids[1]));
+}
+
 // What the hardware would cut for the link is cut here: it knows nothing of the tunnel.
 BOOST_AUTO_TEST_CASE(large_segments_in_a_tunnel) {
   World world;
