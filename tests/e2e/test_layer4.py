@@ -1,11 +1,15 @@
 #!/usr/bin/env python3
 # Layer 4 in network namespaces of the test's own: a client, Shunt as director, and real servers with nginx and UDP
 # services. Needs root; skipped where namespaces, bridges, tun devices or packet sockets are refused.
+import socket
+
 from harness import ShuntTest, main
-from layer4 import Farm, url_host, v4, v6
+from layer4 import Farm, service, url_host, v4, v6
 from namespaces import needs
 
 NAT, DIRECT, TUNNEL, GUE = 100, 101, 102, 103
+DATA_MAX = 1500 - 28                       # Of a datagram that is not fragmented.
+IP_MTU_DISCOVER, IP_PMTUDISC_DONT = 10, 0  # From here on datagrams have no DF.
 
 
 def services(farm, methods=(("nat", NAT), ("dr", DIRECT), ("tun", TUNNEL), ("gue", GUE)), more=""):
@@ -43,6 +47,22 @@ class Layer4Test(ShuntTest):
 
     def test_each_method_with_two_threads(self):
         self.each_method(threads=2)
+
+    def test_a_tunnel_over_ipv6_cuts_what_is_too_large(self):
+        lines = []
+        server = self.farm.servers[0]
+        server.decapsulate(v4(TUNNEL), v4(GUE))
+        for number, tunnel in ((TUNNEL, "ipip"), (GUE, "gue")):
+            lines.append(service(tunnel, f"{v4(number)}:53", [(server.name, f'address = "{v6(server.number)}"\n'
+                                                               f'tunnel = "{tunnel}"')], "tun", "udp"))
+            server.answer_udp(v4(number), 53)
+        self.direct("\n".join(lines))
+        for number in (TUNNEL, GUE):
+            # It fits the client's link, but not the tunnel.
+            data = b"x" * DATA_MAX
+            with self.farm.client.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:
+                asker.setsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT)
+                self.assertEqual(self.farm.ask(v4(number), 53, data, asker), server.name.encode() + b" " + data)
 
     def carry_load(self, address):
         """wrk, until every server has had its part."""
