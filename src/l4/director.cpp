@@ -20,20 +20,24 @@ constexpr size_t kAnticipatedMax = 64;
 // Of the table, in each sweep of the defence.
 constexpr uint32_t kSweepShare = 32;
 
-// An offload that the parsed packet does not bear out is not believed.
-bool settle_offload(Packet& packet, const Headers& headers) {
+// An offload that the parsed packet does not bear out is not believed. A checksum that the sender
+// has left to be completed is written to: it may be the transport's own, or one inside the payload
+// (of a tunnel's packet), but never lie in what has been parsed.
+Drop settle_offload(Packet& packet, const Headers& headers) {
   Offload& offload = packet.offload;
   const bool splits =
       headers.has_ports() && !headers.fragment && wire_size(packet, headers) < headers.size;
   if (!splits) offload.segment_size = 0;
-  if (!offload.partial) return true;
-  const uint32_t field = checksum_offset(headers.tuple.protocol);
-  if (headers.has_ports() && !headers.later_fragment() && offload.start == headers.transport &&
-      offload.offset == field)
-    return true;
-  if (uint32_t{offload.start} + offload.offset + 2 > packet.size) return false;
+  if (!offload.partial) return Drop::kNone;
+  if (headers.fragment) return Drop::kBadOffload;
+  const bool own = offload.start == headers.transport &&
+                   offload.offset == checksum_offset(headers.tuple.protocol);
+  if (own && headers.has_ports()) return Drop::kNone;
+  const uint32_t payload = headers.transport + transport_size(packet, headers);
+  if (!own && offload.start < payload) return Drop::kBadOffload;
+  if (uint32_t{offload.start} + offload.offset + 2 > packet.size) return Drop::kBadOffload;
   complete_checksum(packet);
-  return true;
+  return Drop::kNone;
 }
 
 }  // namespace
@@ -117,7 +121,7 @@ Outcome Director::handle(Packet& packet, Instant now) {
   const Drop drop = parse({packet.data, packet.size}, headers);
   if (drop != Drop::kNone) return dropped_for(drop);
   packet.size = headers.size;  // Without the padding.
-  if (!settle_offload(packet, headers)) return dropped_for(Drop::kBadLength);
+  if (const Drop bad = settle_offload(packet, headers); bad != Drop::kNone) return dropped_for(bad);
   if (headers.fragment) return forward_fragment(packet, headers, now);
   return decide(packet, headers, now);
 }

@@ -16,6 +16,7 @@ namespace shunt::l4 {
   X(kBadLength, "bad_length", "Length fields contradict each other.")                                                     \
   X(kBadHeaderChecksum, "bad_header_checksum", "The checksum of the IPv4 header is wrong.")                               \
   X(kBadChecksum, "bad_checksum", "The checksum of TCP, UDP or ICMP is wrong.")                                           \
+  X(kBadOffload, "bad_offload", "A checksum is left to be completed where the packet has none.")                          \
   X(kBadOption, "bad_option", "IPv4 options that run over the header, or IPv6 extension headers without end.")            \
   X(kSourceRoute, "source_route", "The sender dictates the route.")                                                       \
   X(kMartianSource, "martian_source", "No host can have this source address.")                                            \

@@ -237,6 +237,12 @@ bool parse_quoted(std::span<const uint8_t> quoted, Headers& headers) {
   return true;
 }
 
+uint32_t transport_size(const Packet& packet, const Headers& headers) {
+  if (headers.tuple.protocol == kTcp) return (packet.data[headers.transport + 12] >> 4) * 4u;
+  if (headers.tuple.protocol == kUdp) return kUdpHeader;
+  return headers.is_icmp() ? kIcmpHeader : 0;
+}
+
 Drop check_addresses(const Headers& headers) {
   const IpAddress& source = headers.tuple.source;
   const IpAddress& destination = headers.tuple.destination;

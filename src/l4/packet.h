@@ -76,6 +76,10 @@ bool peek(std::span<const uint8_t> packet, Tuple& tuple);
 // ends before, or is a later fragment.
 bool parse_quoted(std::span<const uint8_t> quoted, Headers& headers);
 
+// The transport header's bytes, in a packet that parse() has read and that is no later fragment; 0
+// for other protocols than TCP, UDP and ICMP.
+uint32_t transport_size(const Packet& packet, const Headers& headers);
+
 // The addresses, whatever the protocol: no loopback, "this host", broadcast or IPv4-mapped one.
 Drop check_addresses(const Headers& headers);
 

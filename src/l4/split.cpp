@@ -30,12 +30,6 @@ void mend_header_checksum(uint8_t* ip, uint32_t header) {
   store_raw16(ip + 10, finish(add_bytes({ip, header})));
 }
 
-uint32_t transport_header(const Packet& packet, const Headers& headers) {
-  if (headers.tuple.protocol == kUdp) return kUdpHeader;
-  SHUNT_ASSERT(headers.tuple.protocol == kTcp);
-  return (packet.data[headers.transport + 12] >> 4) * 4u;
-}
-
 }  // namespace
 
 Fragments::Fragments(const Packet& packet, uint32_t mtu, uint32_t id, uint8_t* buffer)
@@ -93,7 +87,7 @@ Segments::Segments(const Packet& packet, const Headers& headers, uint8_t* buffer
     : packet_(packet),
       headers_(headers),
       buffer_(buffer),
-      header_(headers.transport + transport_header(packet, headers)) {
+      header_(headers.transport + transport_size(packet, headers)) {
   SHUNT_ASSERT(packet.offload.segment_size > 0);
   SHUNT_ASSERT(header_ <= headers.size);
 }
@@ -139,7 +133,7 @@ void Segments::finish_ip(uint8_t* ip, uint32_t size, uint32_t number) const {
 
 uint32_t wire_size(const Packet& packet, const Headers& headers) {
   if (packet.offload.segment_size == 0) return headers.size;
-  const uint32_t header = headers.transport + transport_header(packet, headers);
+  const uint32_t header = headers.transport + transport_size(packet, headers);
   return std::min(headers.size, header + packet.offload.segment_size);
 }
 

@@ -13,6 +13,7 @@
 #include "core/assert.h"
 #include "l4/checksum.h"
 #include "l4/director.h"
+#include "l4/vnet_header.h"
 #include "l4/watch.h"
 #include "sched/server_set.h"
 #include "unit/l4/packet_builder.h"
@@ -36,6 +37,8 @@ class Network final : public Links, public Output {
 
   void transmit(const Packet& packet, const Hop&) override {
     ++sent;
+    uint8_t vnet_header[kVnetHeader];
+    write_vnet_header(vnet_header, packet, 0);
     SHUNT_ASSERT(packet.size <= 65535);
     Headers headers;
     SHUNT_ASSERT(parse({packet.data, packet.size}, headers) == Drop::kNone);
@@ -195,6 +198,18 @@ struct Input {
   }
 };
 
+// A checksum left to be completed: the transport's own, as senders do it, or anywhere.
+Offload partial(const Bytes& packet, Offload offload, uint8_t start, uint8_t offset) {
+  Headers headers;
+  offload.partial = true;
+  offload.start = start;
+  offload.offset = offset;
+  if (start != 0xff || parse(packet, headers) != Drop::kNone) return offload;
+  offload.start = headers.transport;
+  offload.offset = static_cast<uint16_t>(checksum_offset(headers.tuple.protocol));
+  return offload;
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
@@ -223,6 +238,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       if ((how & 0x10) == 0) mend(packet);
       Offload offload;
       if ((how & 0x20) != 0) offload.segment_size = input.next();
+      if ((how & 0x40) != 0) offload = partial(packet, offload, input.next(), input.next());
       world.forward(packet, offload);
     }
   }

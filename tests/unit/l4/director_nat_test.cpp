@@ -215,7 +215,19 @@ BOOST_AUTO_TEST_CASE(partial_checksums) {
        Build::tcp(kClient6, kVirtual6).extension(60).partial_sum(), 48, 16,
        "[2001:db8::7]:1000 > [2001:db8:2::1]:8080 tcp S ttl 63 ext 60 000000000000 @a"},
       {"an offset that points nowhere", false, Build::tcp(kClient, kVirtual).partial_sum(), 30000,
-       16, "!bad_length"},
+       16, "!bad_offload"},
+      {"the header of IP", false, Build::tcp(kClient, kVirtual).partial_sum(), 0, 0,
+       "!bad_offload"},
+      {"the ports", false, Build::udp(kClient, kVirtual).partial_sum(), 20, 0, "!bad_offload"},
+      {"UDP's checksum in TCP", false, Build::tcp(kClient, kVirtual).partial_sum(), 20, 6,
+       "!bad_offload"},
+      {"options of TCP", false, Build::tcp(kClient, kVirtual).partial_sum(), 39, 0, "!bad_offload"},
+      {"an extension header", true, Build::tcp(kClient6, kVirtual6).extension(60).partial_sum(), 40,
+       4, "!bad_offload"},
+      {"a first fragment", false, fragments_of(Build::udp(kClient, kVirtual).payload(96), 56)[0],
+       20, 6, "!bad_offload"},
+      {"a later fragment", false, fragments_of(Build::udp(kClient, kVirtual).payload(96), 56)[1], 0,
+       0, "!bad_offload"},
   };
   for (const Case& row : cases) {
     World world;
@@ -226,6 +238,21 @@ BOOST_AUTO_TEST_CASE(partial_checksums) {
     BOOST_TEST(line == row.result, row.description << ": " << line);
     if (row.result[0] != '!') BOOST_TEST(world.offload.at(0).partial, row.description);
   }
+}
+
+// A checksum inside the payload, as a tunnel's packet has it: it is completed, and the outer one,
+// which was reckoned with that, holds.
+BOOST_AUTO_TEST_CASE(partial_checksum_inside) {
+  World world;
+  add_default(world, Method::kNat);
+  Bytes packet = Build::udp(kClient, kVirtual, std::string(12, '\0')).no_checksum();
+  packet[20 + 8 + 6] = 0x12;
+  packet[20 + 8 + 7] = 0x34;
+  const std::string line = world.in(packet, {.partial = true, .start = 30, .offset = 4});
+  BOOST_TEST(line == "192.0.2.7:1000 > 10.1.0.1:8080 udp NO-SUM data 12 ttl 63 @a");
+  BOOST_TEST(!world.offload.at(0).partial);
+  BOOST_TEST(static_cast<int>(world.out[0][34]) == 0xed);
+  BOOST_TEST(static_cast<int>(world.out[0][35]) == 0xcb);
 }
 
 // A packet that stands for many segments passes whole, as long as each of them would.

@@ -125,7 +125,7 @@ class Replay {
     world_.in(Build::tcp(one.client, one.destination, "A"));
   }
 
-  // Those that are closed are given the time to go; the open ones speak meanwhile.
+  // Those that are closed are given the time to go, which the timeout of open ones is longer than.
   void expire() { world_.pass(std::chrono::seconds(121)); }
 
   World world_;
