@@ -106,14 +106,24 @@ class Director final : private Expiry {
   Outcome open(Service& service, Packet& packet, Headers& headers, Connection* replaced,
                Instant now);
   Outcome one_packet(Service& service, Packet& packet, Headers& headers, Instant now);
-  Outcome by_hash(Service& service, Packet& packet, Headers& headers, Instant now);
-  Outcome reply_by_hash(Packet& packet, Headers& headers, Instant now);
   Outcome refuse(Packet& packet, Headers& headers, Drop reason, Instant now);
-  Placement place(Service& service, const Tuple& tuple, sched::Counted as, Instant now);
+  Placement place(Service& service, const Tuple& tuple, sched::Counted as, bool begins,
+                  Instant now);
+  static bool leads_on(const Connection& control);
   Connection* make_template(Service& service, const Tuple& tuple, RealServer& server);
   Tuple template_tuple(const Service& service, const Tuple& tuple) const;
   Connection* make_connection(const Tuple& tuple, const Placement& placement, sched::Counted as);
   static bool expects_new(const Connection& connection, uint8_t tcp_flags);
+
+  // Flows that are not remembered (director_hash.cpp).
+  Outcome by_hash(Service& service, RealServer* server, Packet& packet, Headers& headers,
+                  Instant now);
+  Outcome reply_by_hash(Packet& packet, Headers& headers, Instant now);
+  RealServer* hashed_server(Service& service, const Tuple& tuple);
+  RealServer* placed_by_hash(Service& service, const Tuple& tuple, Instant now);
+  bool needs_memory(const RealServer& server, const Tuple& tuple) const;
+  template <class Visit>
+  bool visit_origins(const Tuple& reply, Visit visit) const;
 
   // ICMP (director_icmp.cpp).
   Outcome forward_icmp(Packet& packet, Headers& headers, Instant now);

@@ -66,15 +66,14 @@ Outcome Director::forward_error(Packet& packet, Headers& headers, Instant now) {
     return dropped_for(Drop::kConsumed);
   } else if (is_ours && quoted.has_ports()) {
     Service* service = lookup_.find(quoted.tuple.reversed());
-    if (service != nullptr && now < service->hashed_until)
-      server = service->hash(quoted.tuple.reversed());
+    if (service != nullptr) server = placed_by_hash(*service, quoted.tuple.reversed(), now);
     if (server != nullptr)
       port = server->spec.port != 0 ? server->spec.port : quoted.tuple.source_port;
   }
   if (server == nullptr) return is_ours ? dropped_for(Drop::kUnrelated) : Outcome{};
   // It must go to whom the quoted packet came from.
   if (headers.tuple.destination != quoted.tuple.source) return dropped_for(Drop::kUnrelated);
-  if (is_multicast(headers.tuple.source)) return dropped_for(Drop::kMartianSource);
+  if (const Drop drop = check_addresses(headers); drop != Drop::kNone) return dropped_for(drop);
   if (!transport_checksum_holds(packet, headers)) return dropped_for(Drop::kBadChecksum);
   if (!reply) {
     if (!server->available) return dropped_for(Drop::kServerGone);

@@ -39,8 +39,10 @@ Outcome Director::new_flow(Packet& packet, Headers& headers, Instant now) {
   Service* service = lookup_.find(tuple);
   if (service == nullptr) return refuse(packet, headers, Drop::kNoService, now);
   if (tuple.protocol == kTcp && !is_syn(headers)) {
-    if (now < service->hashed_until) return by_hash(*service, packet, headers, now);
-    if (!service->spec().sloppy_tcp || (headers.tcp_flags & kRst) != 0)
+    RealServer* placed = placed_by_hash(*service, tuple, now);
+    if (placed != nullptr && (headers.tcp_flags & (kRst | kFin)) != 0)
+      return by_hash(*service, placed, packet, headers, now);
+    if (placed == nullptr && (!service->spec().sloppy_tcp || (headers.tcp_flags & kRst) != 0))
       return refuse(packet, headers, Drop::kNoConnection, now);
   }
   if (tuple.protocol == kTcp && (headers.tcp_flags & kRst) != 0)
@@ -58,12 +60,17 @@ Outcome Director::new_flow(Packet& packet, Headers& headers, Instant now) {
 Outcome Director::open(Service& service, Packet& packet, Headers& headers, Connection* replaced,
                        Instant now) {
   const Tuple tuple = headers.tuple;
-  if (replaced == nullptr && !defence_.admit(now)) return by_hash(service, packet, headers, now);
+  if (replaced == nullptr && !defence_.admit(now)) {
+    RealServer* server = hashed_server(service, tuple);
+    if (server == nullptr || !needs_memory(*server, tuple))
+      return by_hash(service, server, packet, headers, now);
+  }
   const bool tcp = tuple.protocol == kTcp;
   const TcpState state =
       tcp ? next_state(TcpState::kNone, headers.tcp_flags, Seen::kInput, false) : TcpState::kNone;
   const auto counted = is_active(state) ? sched::Counted::kActive : sched::Counted::kInactive;
-  const Placement placement = place(service, tuple, counted, now);
+  const bool begins = tcp && is_syn(headers);
+  const Placement placement = place(service, tuple, counted, begins, now);
   if (replaced != nullptr) release(*replaced);
   if (placement.server == nullptr) return refuse(packet, headers, Drop::kNoServer, now);
 
@@ -71,7 +78,8 @@ Outcome Director::open(Service& service, Packet& packet, Headers& headers, Conne
   if (connection == nullptr) {
     service.set().unbind(*placement.server->handle, counted);
     if (placement.control != nullptr) --placement.control->children;
-    if (table_.size() == table_.maximum()) return by_hash(service, packet, headers, now);
+    if (table_.size() == table_.maximum())
+      return by_hash(service, hashed_server(service, tuple), packet, headers, now);
     return dropped_for(Drop::kClash);
   }
   table_.reschedule(*connection, now, service.spec().timeouts.udp);
@@ -111,33 +119,37 @@ Connection* Director::make_connection(const Tuple& tuple, const Placement& place
   return connection;
 }
 
-// Persistence first, then the scheduler. The connection is counted, also on its template.
+// Persistence first, then the scheduler. The connection is counted, also on its template. As long
+// as there may be flows that are placed by hash, one that does not begin with this packet
+// (`begins`) stays where the hash has it, and so do clients that persist.
 Director::Placement Director::place(Service& service, const Tuple& tuple, sched::Counted as,
-                                    Instant now) {
-  const ServiceSpec& spec = service.spec();
-  if (spec.persistence == Duration{}) return {service.schedule(tuple, now, as), nullptr};
-  Connection* control = table_.find(template_tuple(service, tuple)).connection;
-  if (control != nullptr) {
-    const RealServer& server = *control->server;
-    const bool quiescent = spec.expire_quiescent_template && server.spec.weight == 0;
-    if (!server.available || quiescent) {
-      table_.unlink(*control);  // It ends by its timer.
-      control = nullptr;
-    }
+                                    bool begins, Instant now) {
+  const bool persists = service.spec().persistence != Duration{};
+  Connection* control = persists ? table_.find(template_tuple(service, tuple)).connection : nullptr;
+  if (control != nullptr && !leads_on(*control)) {
+    table_.unlink(*control);  // It ends by its timer.
+    control = nullptr;
   }
-  RealServer* server = nullptr;
-  if (control != nullptr) {
-    server = control->server;
+  RealServer* server = control != nullptr ? control->server : nullptr;
+  if (server == nullptr && (persists || !begins)) server = placed_by_hash(service, tuple, now);
+  if (server != nullptr) {
     service.set().bind(*server->handle, as);
   } else {
     server = service.schedule(tuple, now, as);
-    if (server == nullptr) return {};
-    control = make_template(service, tuple, *server);
-    if (control == nullptr) return {server, nullptr};
   }
+  if (server == nullptr || !persists) return {server, nullptr};
+  if (control == nullptr) control = make_template(service, tuple, *server);
+  if (control == nullptr) return {server, nullptr};
   ++control->children;
-  table_.reschedule(*control, now, spec.persistence);
+  table_.reschedule(*control, now, service.spec().persistence);
   return {server, control};
+}
+
+// Whether new connections still follow this template.
+bool Director::leads_on(const Connection& control) {
+  const RealServer& server = *control.server;
+  const bool expires = server.service->spec().expire_quiescent_template;
+  return server.available && !(expires && server.spec.weight == 0);
 }
 
 // Null: no room; the connection does without.
@@ -169,7 +181,13 @@ Tuple Director::template_tuple(const Service& service, const Tuple& tuple) const
 }
 
 Outcome Director::one_packet(Service& service, Packet& packet, Headers& headers, Instant now) {
-  const auto [server, control] = place(service, headers.tuple, sched::Counted::kInactive, now);
+  // Of such a packet nothing but a template is remembered.
+  const bool remembers = service.spec().persistence != Duration{} &&
+                         table_.find(template_tuple(service, headers.tuple)).connection == nullptr;
+  if (remembers && !defence_.admit(now))
+    return by_hash(service, hashed_server(service, headers.tuple), packet, headers, now);
+  const auto [server, control] =
+      place(service, headers.tuple, sched::Counted::kInactive, true, now);
   if (server == nullptr) return refuse(packet, headers, Drop::kNoServer, now);
   service.traffic.connections.add();
   server->traffic.connections.add();
@@ -182,58 +200,10 @@ Outcome Director::one_packet(Service& service, Packet& packet, Headers& headers,
   return outcome;
 }
 
-// Every packet of the flow comes here, and to the same server.
-Outcome Director::by_hash(Service& service, Packet& packet, Headers& headers, Instant now) {
-  RealServer* server = service.hash(headers.tuple);
-  if (server == nullptr) return refuse(packet, headers, Drop::kNoServer, now);
-  if (headers.tuple.protocol != kTcp || is_syn(headers)) {
-    service.hashed_until = now + service.spec().timeouts.of(TcpState::kEstablished);
-  }
-  hashed.add();
-  const uint16_t port = server->method == Method::kNat && server->spec.port != 0
-                            ? server->spec.port
-                            : headers.tuple.destination_port;
-  return sent(packet, headers, *server, port, false, now);
-}
-
-// A NAT server's answer to a client that was placed by hash: if the hash says that the client is
-// this server's, its service's address goes on it.
-Outcome Director::reply_by_hash(Packet& packet, Headers& headers, Instant now) {
-  const Tuple& tuple = headers.tuple;
-  const auto found = by_address_.find(tuple.source.folded());
-  if (found == by_address_.end()) return {};
-  for (RealServer* server : found->second) {
-    Service& service = *server->service;
-    const std::vector<VirtualRange>& ranges = service.spec().ranges;
-    if (server->method != Method::kNat || server->spec.address != tuple.source) continue;
-    if (now >= service.hashed_until || ranges.size() != 1) continue;
-    if (ranges[0].addresses.prefix != 128) continue;
-    if (server->spec.port != 0 && server->spec.port != tuple.source_port) continue;
-    const bool single = ranges[0].first == ranges[0].last;
-    const Tuple forward{.source = tuple.destination,
-                        .destination = ranges[0].addresses.network,
-                        .source_port = tuple.destination_port,
-                        .destination_port = single ? ranges[0].first : tuple.source_port,
-                        .protocol = tuple.protocol};
-    if (!ranges[0].contains(forward) || service.hash(forward) != server) continue;
-    if (!checksum_holds(packet, headers)) return dropped_for(Drop::kBadChecksum);
-    hashed.add();
-    server->traffic.add_out(headers.size);
-    service.traffic.add_out(headers.size);
-    decision_ = {.kind = FragmentDecision::Kind::kToClient,
-                 .server = server,
-                 .address = forward.destination};
-    const Drop drop = transmitter_.to_client(packet, headers, forward.destination,
-                                             forward.destination_port, false, now);
-    if (drop != Drop::kNone) return dropped_for(drop);
-    return {.kind = Outcome::Kind::kForwarded, .server = server};
-  }
-  return {};
-}
-
 // What the host's stack says where no socket is, and IPVS where no server is.
 Outcome Director::refuse(Packet& packet, Headers& headers, Drop reason, Instant now) {
-  if (headers.tuple.protocol == kTcp && reason != Drop::kNoServer) {
+  const bool no_server = reason == Drop::kNoServer || reason == Drop::kTableFull;
+  if (headers.tuple.protocol == kTcp && !no_server) {
     answers_.reset(packet, headers, now);
   } else {
     answers_.error(packet, headers, IcmpError::kPortUnreachable, 0, true, now);

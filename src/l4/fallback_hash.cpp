@@ -39,7 +39,7 @@ void FallbackHash::rebuild(std::span<RealServer* const> servers) {
   for (size_t i = servers.size(); i-- > 0;) {
     RealServer& server = *servers[i];
     auto copy = std::make_unique<sched::Server>();
-    copy->spec.weight = server.spec.weight;
+    copy->weight = copy->spec.weight = server.spec.weight;
     // A quiesced server keeps its slots, so that nobody else's move.
     copy->last_weight = server.last_weight;
     copy->id = servers_.size();

@@ -73,10 +73,6 @@ void Service::unlist(RealServer& server) {
   release(server);
 }
 
-void Service::unlist_all() {
-  while (!listed_.empty()) unlist(*listed_.back());
-}
-
 RealServer* Service::find(std::string_view name) {
   const auto found = std::ranges::find(
       listed_, name,

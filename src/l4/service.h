@@ -130,7 +130,6 @@ class Service {
   void set_weight(RealServer& server, int32_t weight);
   // Takes no new connections; what belongs to it stays until it times out.
   void unlist(RealServer& server);
-  void unlist_all();
   RealServer* find(std::string_view name);
   const std::vector<RealServer*>& listed() const { return listed_; }
 
