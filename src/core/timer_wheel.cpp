@@ -67,22 +67,25 @@ void TimerWheel::cancel(Timer& timer) {
   --armed_;
 }
 
-void TimerWheel::advance(Instant now) {
+bool TimerWheel::advance(Instant now, size_t most) {
   const int64_t ns = (now - start_).count();
   horizon_ = std::max(horizon_, ns <= 0 ? 0 : static_cast<uint64_t>(ns / kTickNs));
   while (tick_ < horizon_) {
     const uint64_t next = next_tick();
     if (next > horizon_) {
       tick_ = horizon_;
-      return;
+      return false;
     }
     tick_ = next;
     // Coarse first: what comes down may be due in this very tick.
     for (int level = kLevels - 1; level >= 0; --level) {
       const uint64_t span_mask = (uint64_t{1} << (level * kSlotBits)) - 1;
-      if ((tick_ & span_mask) == 0) run_slot(level);
+      if ((tick_ & span_mask) != 0 || run_slot(level, most)) continue;
+      --tick_;  // It has not passed: the rest of the slot, and finer ones, come up again.
+      return true;
     }
   }
+  return false;
 }
 
 Instant TimerWheel::next() const {
@@ -114,7 +117,8 @@ uint64_t TimerWheel::next_tick() const {
   return soonest;
 }
 
-void TimerWheel::run_slot(int level) {
+// False if `most` did not suffice; what is left stays in the slot.
+bool TimerWheel::run_slot(int level, size_t& most) {
   const auto wheel = static_cast<size_t>(level);
   const uint64_t slot = tick_ >> (level * kSlotBits) & (kSlots - 1);
   IntrusiveList<Timer>& timers = slots_[wheel][slot];
@@ -122,6 +126,11 @@ void TimerWheel::run_slot(int level) {
   // Nothing placed from here lands in this slot again: it is at least one slot ahead, and less than
   // a turn.
   while (!timers.empty()) {
+    if (most-- == 0) {
+      most = 0;
+      occupied_[wheel][slot / 64] |= uint64_t{1} << (slot % 64);
+      return false;
+    }
     Timer& timer = timers.pop_front();
     const uint64_t due = tick_of(timer.deadline);
     if (due > tick_ || level > 0) {
@@ -131,6 +140,7 @@ void TimerWheel::run_slot(int level) {
     --armed_;
     timer.on_fire(timer);
   }
+  return true;
 }
 
 }  // namespace shunt

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 
 #include "core/instant.h"
@@ -37,8 +38,9 @@ class TimerWheel {
   void arm(Timer& timer, Instant deadline);
   void cancel(Timer& timer);
 
-  // Fires everything due, in order of slots; a fired timer may arm or cancel any timer.
-  void advance(Instant now);
+  // Fires everything due, in order of slots; a fired timer may arm or cancel any timer. At most
+  // `most` (> 0) timers are looked at: true if that was not enough, and the next call goes on.
+  bool advance(Instant now, size_t most = SIZE_MAX);
 
   // A lower bound of when advance() has something to do; kNever if no timer is armed.
   Instant next() const;
@@ -54,7 +56,7 @@ class TimerWheel {
   uint64_t tick_of(Instant deadline) const;  // Rounded up: a timer never fires early.
   void place(Timer& timer, uint64_t tick);
   uint64_t next_tick() const;
-  void run_slot(int level);
+  bool run_slot(int level, size_t& most);
 
   Instant start_;
   // Everything up to and including this tick has fired…

@@ -131,6 +131,44 @@ BOOST_AUTO_TEST_CASE(a_firing_timer_may_cancel_another_one_that_is_due) {
   BOOST_TEST(!canceller.timer.armed());
 }
 
+// However little is done at a time, everything fires once and not too early; what is armed between
+// two calls too.
+BOOST_AUTO_TEST_CASE(advances_bit_by_bit) {
+  for (const size_t most : {1, 3, 100}) {
+    TimerWheel wheel(kStart);
+    std::vector<Probe> probes(2000);
+    std::mt19937 random(7);
+    const Duration distances[] = {256ms, 300ms, 65536ms, 66s, 5h};
+    const Duration steps[] = {255ms, 1ms, 50ms, 65300ms, 400ms, 24h, 24h};
+    for (size_t i = 0; i < 1000; ++i)
+      wheel.arm(probes[i].timer, kStart + distances[random() % std::size(distances)]);
+    size_t armed = 1000;
+    Instant now = kStart;
+    for (const Duration step : steps) {
+      now += step;
+      size_t calls = 0;
+      for (bool more = true; more; ++calls) {
+        int before = 0;
+        for (const Probe& probe : probes) before += probe.fired;
+        more = wheel.advance(now, most);
+        int after = 0;
+        for (const Probe& probe : probes) after += probe.fired;
+        BOOST_REQUIRE(static_cast<size_t>(after - before) <= most);
+        if (armed < probes.size()) wheel.arm(probes[armed].timer, now + 255ms + calls % 2 * 1ms);
+        if (armed < probes.size()) ++armed;
+      }
+      for (const Probe& probe : probes) {
+        BOOST_REQUIRE(probe.fired <= 1);
+        if (probe.timer.armed()) BOOST_REQUIRE((probe.timer.deadline > now));
+      }
+    }
+    while (wheel.advance(now + 24h, most)) {
+    }
+    for (size_t i = 0; i < armed; ++i) BOOST_TEST(probes[i].fired == 1);
+    BOOST_TEST((wheel.next() == kNever));
+  }
+}
+
 // Some thousand random operations; every timer must fire in the first advance at or behind its
 // deadline's tick.
 struct Model {
