@@ -289,9 +289,9 @@ class Importer {
     } else if (is(word, "-w", "--weight")) {
       return take_number(server.weight, kWeightMax);
     } else if (is(word, "-x", "--u-threshold")) {
-      return take_number(server.upper, UINT32_MAX);
+      return take_number(server.upper, INT32_MAX);
     } else if (is(word, "-y", "--l-threshold")) {
-      return take_number(server.lower, UINT32_MAX);
+      return take_number(server.lower, INT32_MAX);
     } else if (word == "--tun-port") {
       return take_number(server.tunnel_port, UINT16_MAX);
     } else if (word == "--tun-type") {

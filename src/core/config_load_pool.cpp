@@ -173,8 +173,8 @@ void load_server(Loading& loading, std::string_view pool_name, const toml::table
   server.name = server.address_text;
   if (const auto name = reader.text("name")) server.name = name->value;
   reader.integer("weight", server.weight, 0, kWeightMax);
-  reader.integer("upper", server.upper, 0, UINT32_MAX);
-  reader.integer("lower", server.lower, 0, UINT32_MAX);
+  reader.integer("upper", server.upper, 0, INT32_MAX);
+  reader.integer("lower", server.lower, 0, INT32_MAX);
   load_server_flow(loading, reader, server);
   if (server.lower > server.upper)
     loading.diagnostics.error(reader.place_of("lower"),

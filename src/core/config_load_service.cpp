@@ -167,8 +167,8 @@ void load_service_server(Loading& loading, const toml::table& table, Service& se
   read_server_address(loading, reader, server);
   if (const auto name = reader.text("name")) server.name = name->value;
   reader.integer("weight", server.weight, 0, kWeightMax);
-  reader.integer("upper", server.upper, 0, UINT32_MAX);
-  reader.integer("lower", server.lower, 0, UINT32_MAX);
+  reader.integer("upper", server.upper, 0, INT32_MAX);
+  reader.integer("lower", server.lower, 0, INT32_MAX);
   if (server.lower > server.upper)
     loading.diagnostics.error(reader.place_of("lower"),
                               "\"lower\" must not be larger than \"upper\"");

@@ -97,6 +97,7 @@ BOOST_AUTO_TEST_CASE(lines_without_a_counterpart_are_named) {
            Case{"-a -t 192.0.2.1:80 -r 10.0.0.2:80 -w 65536", "must be 0 to 65535"},
            Case{"-a -t 192.0.2.1:80 -r 10.0.0.2:80 -w -1", "must be 0 to 65535"},
            Case{"-a -t 192.0.2.1:80 -r 10.0.0.2:80 -x 1 -y 2", "lower threshold"},
+           Case{"-a -t 192.0.2.1:80 -r 10.0.0.2:80 -x 2147483648", "must be 0 to 2147483647"},
            Case{"-a -t 192.0.2.1:80 -r 10.0.0.2:80 -i --tun-type gre", "type \"gre\""},
            Case{"-D -t 192.0.2.1:80", "neither -A nor -a"},
            Case{"TCP  192.0.2.1:80 rr", "neither -A nor -a"},

@@ -93,6 +93,7 @@ BOOST_AUTO_TEST_CASE(what_is_refused) {
            Case{kService + kServer + kService + "name = \"b\"\n" + kServer,
                 "tcp 192.0.2.1 port 80 has a service already, at test.toml:3"},
            Case{kService + kServer + "lower = 2\n", "\"lower\" must not be larger"},
+           Case{kService + kServer + "upper = 2147483648\n", "must be 0 to 2147483647"},
        }) {
     const std::string errors = load(test.text).diagnostics.to_string();
     BOOST_TEST(errors.contains(test.says), test.text << " -> " << errors);
