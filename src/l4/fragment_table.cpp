@@ -111,14 +111,25 @@ void FragmentTable::decide(Entry& entry, const FragmentDecision& decision) {
 }
 
 bool FragmentTable::hold(Entry& entry, const Packet& packet, const Headers& headers) {
-  if (free_.empty() || entry.held_count == kHeldPerPacketMax || headers.size > kHeldSizeMax)
-    return false;
+  if (entry.held_count == kHeldPerPacketMax || headers.size > kHeldSizeMax) return false;
+  if (free_.empty()) give_up_oldest(entry);
   const uint8_t place = free_.back();
   free_.pop_back();
   std::memcpy(bytes_.get() + place * kHeldCell + kHeadroom, packet.data, headers.size);
-  held_[place] = {headers.size, packet.interface, packet.offload};
+  held_[place] = {&entry, next_number_++, headers.size, packet.interface, packet.offload};
   entry.held[entry.held_count++] = place;
   return true;
+}
+
+// A packet that has waited longest will hardly be whole any more; a flood makes none wait in vain
+// that comes together soon.
+void FragmentTable::give_up_oldest(const Entry& but) {
+  const Held* oldest = nullptr;
+  for (const Held& held : held_) {
+    if (held.owner == &but) continue;
+    if (oldest == nullptr || held.number < oldest->number) oldest = &held;
+  }
+  close(*oldest->owner);
 }
 
 Packet FragmentTable::held_packet(uint8_t place) {

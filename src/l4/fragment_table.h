@@ -58,7 +58,8 @@ class FragmentTable {
   Entry* admit(const Headers& headers, Instant now, Drop& drop);
   // Refers to the decision's server while the entry lives.
   void decide(Entry& entry, const FragmentDecision& decision);
-  // Copies a fragment that came before the decision. False: no room.
+  // Copies a fragment that came before the decision, in the place of another packet's oldest one if
+  // need be, which is given up. False: no room for one so large, or for so many of one packet.
   bool hold(Entry& entry, const Packet& packet, const Headers& headers);
   // Hands the held fragments to visit(Packet&), in the order of their coming, and forgets them.
   template <class Visit>
@@ -67,6 +68,7 @@ class FragmentTable {
       const uint8_t place = entry.held[i];
       Packet packet = held_packet(place);
       visit(packet);
+      held_[place].owner = nullptr;
       free_.push_back(place);
     }
     entry.held_count = 0;
@@ -83,6 +85,8 @@ class FragmentTable {
   static constexpr size_t kSets = 256;
   static constexpr size_t kWays = 8;
   struct Held {
+    Entry* owner = nullptr;  // Null: the place is free.
+    uint64_t number = 0;     // In the order of their coming.
     uint32_t size = 0;
     uint16_t interface = 0;
     Offload offload{};
@@ -91,6 +95,7 @@ class FragmentTable {
   Entry& find_or_make(const Headers& headers, Instant now);
   static Drop note(Entry& entry, const Headers& headers);
   void close(Entry& entry);
+  void give_up_oldest(const Entry& but);
   Packet held_packet(uint8_t place);
 
   const uint64_t seed_;
@@ -98,6 +103,7 @@ class FragmentTable {
   std::unique_ptr<uint8_t[]> bytes_;
   std::array<Held, kHeldMax> held_;
   std::vector<uint8_t> free_;
+  uint64_t next_number_ = 0;
   uint32_t live_ = 0;
   uint32_t lost_ = 0;
 };

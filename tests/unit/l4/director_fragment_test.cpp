@@ -118,6 +118,7 @@ BOOST_AUTO_TEST_CASE(what_is_not_let_through) {
   };
   const Bytes packet = large(false);
   const auto parts = fragments_of(packet, 48);
+  const auto nowhere = fragments_of(Build::udp(kClient, "198.51.100.1:81").payload(120), 48);
   const auto piece = [&](size_t offset, bool more, size_t size) {
     return fragment(packet, offset, more, Bytes(size, 1));
   };
@@ -157,8 +158,10 @@ BOOST_AUTO_TEST_CASE(what_is_not_let_through) {
         piece(128, true, 8), piece(144, true, 8), piece(160, true, 8), piece(176, true, 8)},
        {first, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, "!fragments_full"}},
       {"a first one for no service",
-       {fragment(Build::udp(kClient, "198.51.100.1:81").payload(48), 0, true, parts[0]), parts[1]},
-       {nullptr, nullptr}},
+       {nowhere[0], nowhere[1]},
+       {"198.51.100.1 > 192.0.2.7 icmp 3/3 {192.0.2.7:1000 > 198.51.100.1:81 udp data 40 ttl 64 "
+        "frag 0+} ttl 64 @gw | !no_service",
+        "!fragment_refused"}},
       {"not for us",
        {fragment(Build::udp(kClient, "203.0.113.1:80"), 8, false, Bytes(8))},
        {"ignored"}},
@@ -214,6 +217,39 @@ BOOST_AUTO_TEST_CASE(a_flood_of_fragments) {
   BOOST_TEST(held >= FragmentTable::kHeldMax);
   const auto parts = fragments_of(large(false, 0xffff), 48);
   for (const Bytes& part : parts) BOOST_TEST(world.in(part).ends_with("@a"));
+  // Some of the flood comes between the parts of those that come in another order.
+  for (const Order& row : kOrders) {
+    World flooded;
+    add_default(flooded, Method::kNat);
+    uint32_t id = 1;
+    const auto flood = [&](uint32_t count) {
+      for (; count > 0; --count)
+        flooded.in(fragment(Build::udp(kClient, kVirtual).id(id++), 48, true, Bytes(8)));
+    };
+    flood(1000);
+    std::vector<Bytes> left;
+    for (const size_t part : row.order) {
+      flooded.in(parts[part]);
+      left.insert(left.end(), flooded.out.begin(), flooded.out.end());
+      flood(20);
+    }
+    BOOST_TEST(left.size() == 3u, row.description);
+  }
+}
+
+// Who fills all places with few packets does not keep the others out until they are forgotten.
+BOOST_AUTO_TEST_CASE(packets_that_fill_all_places) {
+  World world;
+  add_default(world, Method::kNat);
+  for (uint32_t id = 1; id <= 8; ++id)
+    for (size_t i = 1; i <= FragmentTable::kHeldPerPacketMax; ++i)
+      BOOST_TEST(world.in(fragment(Build::udp(kClient, kVirtual).id(id), 16 * i, true, Bytes(8))) ==
+                 "held");
+  const auto parts = fragments_of(large(false, 0xffff), 48);
+  BOOST_TEST(world.in(parts[2]) == "held");
+  BOOST_TEST(world.in(parts[1]) == "held");
+  world.in(parts[0]);
+  BOOST_TEST(world.out.size() == 3u);
 }
 
 // Both fragments of the same id of two clients are told apart.
