@@ -35,10 +35,6 @@ bool same_server(const l4::RealServerSpec& a, const l4::RealServerSpec& b) {
   return a.name == b.name && a.address == b.address && a.port == b.port;
 }
 
-bool same_way(const l4::RealServerSpec& a, const l4::RealServerSpec& b) {
-  return a.method == b.method && a.tunnel == b.tunnel && a.tunnel_port == b.tunnel_port;
-}
-
 }  // namespace
 
 Forwarder::Forwarder(const l4::DirectorSpec& spec, int asks, Instant now)
@@ -146,7 +142,7 @@ void Forwarder::run() {
     if (pause > Duration{} && !more && began < next_wait) {
       std::this_thread::sleep_for(pause);
     } else {
-      wait(more);
+      wait(more || behind_);
       next_wait = began + kPausesMost;
     }
     began = clock_now();
@@ -155,7 +151,11 @@ void Forwarder::run() {
     const Instant ended = clock_now();
     const uint64_t frames = network_.counters.frames.value() - before;
     pause = gathering_.after(static_cast<uint32_t>(frames), began, ended);
-    if (ended >= next_tick_) tick(ended);
+    if (ended >= next_tick_) {
+      tick(ended);
+    } else if (behind_) {
+      behind_ = director_.advance(ended);
+    }
   }
 }
 
@@ -199,7 +199,7 @@ void Forwarder::listen() {
 
 void Forwarder::tick(Instant now) {
   next_tick_ = now + kTick;
-  director_.advance(now);
+  behind_ = director_.advance(now);
   network_.advance(now);
   if (network_.is_missing() && now >= next_ask_) {
     next_ask_ = now + kAsk;
@@ -224,6 +224,12 @@ void Forwarder::warn_of_claims(Instant now) {
     log::warning("{}", *text);
 }
 
+void Forwarder::withdraw_services(const Layer4Plan& plan) {
+  for (const ServicePlan& one : plan.services)
+    if (const auto known = services_.find(one.spec.name); known != services_.end())
+      director_.withdraw_service(*known->second);
+}
+
 void Forwarder::take_service(const ServicePlan& plan, sched::ServerSet& set) {
   l4::Service*& service = services_[plan.spec.name];
   if (service == nullptr) {
@@ -234,7 +240,7 @@ void Forwarder::take_service(const ServicePlan& plan, sched::ServerSet& set) {
   const std::vector<l4::RealServer*> listed = service->listed();
   for (l4::RealServer* server : listed) {
     const auto stays = [&](const l4::RealServerSpec& wanted) {
-      return same_server(wanted, server->spec) && same_way(wanted, server->spec);
+      return same_server(wanted, server->spec) && l4::same_way(*server, wanted, plan.spec.method);
     };
     if (std::ranges::none_of(plan.real, stays)) director_.remove_server(*server);
   }

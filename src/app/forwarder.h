@@ -51,6 +51,9 @@ class Forwarder final : private l4::NeighbourListeners {
   // Has the thread do it, and waits for that. One asks at a time. False: the thread does not run.
   bool look(const Look& look);
 
+  // Those that are there already give up their addresses, which may move between them:
+  // take_service() comes for each, also in the forwarders beside this one, before packets do.
+  void withdraw_services(const Layer4Plan& plan);
   // Adds the service or edits it. Its servers that `plan` does not have, or has otherwise, are
   // taken off; list_servers() comes when the set is as planned.
   void take_service(const ServicePlan& plan, sched::ServerSet& set);
@@ -96,6 +99,7 @@ class Forwarder final : private l4::NeighbourListeners {
   std::vector<pollfd> events_;  // What wakes us, what others tell us, and then the links.
   ClaimWarning claims_;
   Instant next_tick_{};
+  bool behind_ = false;  // The director has more to end than it does at a time.
   Instant next_keep_{};
   Instant next_ask_{};
 };

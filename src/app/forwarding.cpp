@@ -102,8 +102,9 @@ Forwarding::Forwarding(Private, const Options& options)
     : cpus_(options.cpus), wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
   SHUNT_ASSERT(wake_ >= 0);
   SHUNT_ASSERT(options.threads > 0);
+  l4::DirectorSpec spec = share_of(options.limits, options.threads, random_seed());
   for (uint32_t i = 0; i < options.threads; ++i) {
-    const l4::DirectorSpec spec = share_of(options.limits, options.threads, random_seed());
+    spec.part = i;
     forwarders_.push_back(std::make_unique<Forwarder>(spec, wake_, clock_now()));
     forwarders_.back()->network().set_local(local_);
     if (i > 0) forwarders_.front()->tell_also(*forwarders_.back());
@@ -226,6 +227,7 @@ Result<void> Forwarding::apply(Layer4Plan plan) {
     SHUNT_ASSERT(set.reconcile({}, std::string(set.scheduler_name()), {}).has_value());
     log::info("layer 4: service {} removed", name);
   }
+  for (const auto& forwarder : forwarders_) forwarder->withdraw_services(plan);
   for (const ServicePlan& service : plan.services) apply_service(service);
   forwarders_.front()->network().serve(addresses, now);
   for (const auto& forwarder : forwarders_) forwarder->network().receive_only(sharing_.interest);

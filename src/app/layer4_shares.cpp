@@ -41,6 +41,7 @@ l4::DirectorSpec share_of(const Layer4Limits& limits, uint32_t threads, uint64_t
   l4::DirectorSpec spec;
   spec.connections = limits.connections / threads + (limits.connections % threads != 0 ? 1 : 0);
   spec.seed = seed;
+  spec.parts = threads;
   spec.answers.errors = share(spec.answers.errors);
   spec.answers.burst = share(spec.answers.burst);
   if (limits.new_connections != 0) {

@@ -80,8 +80,7 @@ void Answers::error(const Packet& packet, const Headers& headers, IcmpError what
 
 void Answers::relay(std::span<const uint8_t> quoted, const Headers& inner, uint8_t type,
                     uint8_t code, uint32_t rest, Instant now) {
-  const bool too_big = inner.v6 ? type == 2 : type == 3 && code == 4;
-  if (!may_send(inner.tuple.source, too_big, now)) return;
+  if (!may_send(inner.tuple.source, false, now)) return;
   const Hop* hop = links_.hop_to(inner.tuple.source);
   if (hop == nullptr) return;
   send_error(quoted, inner.v6, inner.tuple.destination, inner.tuple.source, type, code, rest, *hop);

@@ -143,9 +143,9 @@ void ConnectionTable::reschedule(Connection& connection, Instant now, Duration t
     wheel_.arm(connection.timer, due);
 }
 
-void ConnectionTable::advance(Instant now) {
+bool ConnectionTable::advance(Instant now, size_t most) {
   now_ = now;
-  wheel_.advance(now);
+  return wheel_.advance(now, most);
 }
 
 void ConnectionTable::on_timer(Timer& timer) {

@@ -65,8 +65,9 @@ class ConnectionTable {
   }
   void reschedule(Connection& connection, Instant now, Duration timeout);
 
-  // Hands out what has expired.
-  void advance(Instant now);
+  // Hands out what has expired. True if there is more than `most` timers to look at: to be called
+  // again soon.
+  bool advance(Instant now, size_t most = SIZE_MAX);
   Instant next() const { return wheel_.next(); }
 
   uint32_t size() const { return size_; }

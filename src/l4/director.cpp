@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "core/assert.h"
-#include "core/hash.h"
 #include "l4/nat.h"
 #include "l4/split.h"
 
@@ -19,6 +18,9 @@ constexpr Duration kTemplatePostponed = std::chrono::seconds(60);
 constexpr size_t kAnticipatedMax = 64;
 // Of the table, in each sweep of the defence.
 constexpr uint32_t kSweepShare = 32;
+// In one call of advance(): some hundred microseconds, which the rings hold packets for.
+constexpr size_t kTimersMost = 1024;
+constexpr uint32_t kCellsMost = 4096;
 
 // An offload that the parsed packet does not bear out is not believed. A checksum that the sender
 // has left to be completed is written to: it may be the transport's own, or one inside the payload
@@ -47,7 +49,7 @@ Director::Director(const DirectorSpec& spec, Links& links, Output& output, Insta
       links_(links),
       output_(output),
       answers_(links, output, spec.answers, spec.seed, start),
-      transmitter_(links, output, answers_),
+      transmitter_(links, output, answers_, spec.part, spec.parts, spec.seed),
       table_(spec.connections, spec.seed, start, *this),
       defence_(spec.defence, table_, start),
       fragments_(spec.seed) {}
@@ -89,14 +91,16 @@ void Director::remove_service(Service& service) {
 RealServer& Director::add_server(Service& service, const RealServerSpec& spec,
                                  sched::Server& handle) {
   RealServer& server = service.list(spec, handle);
-  // Directors that share the server do not put their fragments together with each other's.
-  if (server.next_id == 0) server.next_id = hash_32(static_cast<uint32_t>(spec_.seed), 32);
   by_address_[spec.address.folded()].push_back(&server);
   return server;
 }
 
 void Director::remove_server(RealServer& server) {
   std::erase(by_address_[server.spec.address.folded()], &server);
+  if (server.service->spec().expire_no_destination && server.references > 0) {
+    stranded_ = true;
+    stranded_cursor_ = 0;
+  }
   server.service->unlist(server);
 }
 
@@ -147,6 +151,10 @@ Outcome Director::from_client(Packet& packet, Headers& headers, Connection& conn
   const ServiceSpec& service = server.service->spec();
   if (expects_new(connection, headers.tcp_flags)) {
     Service* current = lookup_.find(headers.tuple);
+    if (current != nullptr && (headers.tcp_flags & kRst) != 0) {
+      release(connection);  // A reset ends the old one and begins no other.
+      return refuse(packet, headers, Drop::kNoConnection, now);
+    }
     if (current != nullptr) return open(*current, packet, headers, &connection, now);
   }
   if (!server.available) {
@@ -305,22 +313,46 @@ void Director::on_expired(Connection& connection, Instant now) {
   release(connection);
 }
 
-void Director::advance(Instant now) {
-  table_.advance(now);
+bool Director::advance(Instant now) {
+  bool more = table_.advance(now, kTimersMost);
   fragments_.expire(now);
   drops_[static_cast<size_t>(Drop::kFragmentTimeout)].add(fragments_.take_lost());
-  if (defence_.sweep_due(now)) sweep(now);
+  if (defence_.sweep_due(now)) sweep_left_ = std::max(table_.maximum() / kSweepShare, 1u);
+  more |= sweep(now);
+  more |= end_stranded();
   std::erase_if(removed_, [](const auto& service) { return !service->referred_to(); });
+  return more;
 }
 
-void Director::sweep(Instant now) {
-  const uint32_t share = std::max(table_.maximum() / kSweepShare, 1u);
-  sweep_cursor_ = table_.visit(sweep_cursor_, share, [&](Connection& connection) {
+// Goes on with the sweep that was due; true if it is not over.
+bool Director::sweep(Instant now) {
+  if (sweep_left_ == 0) return false;
+  const uint32_t count = std::min(sweep_left_, kCellsMost);
+  sweep_cursor_ = table_.visit(sweep_cursor_, count, [&](Connection& connection) {
     const Timeouts& timeouts = connection.server->service->spec().timeouts;
     if (!defence_.may_evict(connection, timeouts, now)) return;
     release(connection);
     evicted.add();
   });
+  sweep_left_ = sweep_cursor_ == 0 ? 0 : sweep_left_ - count;
+  return sweep_left_ > 0;
+}
+
+// With expire_nodest_conn the connections of removed servers do not wait for their next packets.
+// True if there is more of the table to look at.
+bool Director::end_stranded() {
+  if (!stranded_) return false;
+  stranded_cursor_ = table_.visit(stranded_cursor_, kCellsMost, [&](Connection& connection) {
+    const RealServer& server = *connection.server;
+    if (server.available || !server.service->spec().expire_no_destination) return;
+    if (connection.children > 0) return;  // It goes with the last of them.
+    Connection* control = connection.is(Connection::kControlled) ? connection.control : nullptr;
+    release(connection);
+    if (control != nullptr && control->children == 0 && !control->server->available)
+      release(*control);
+  });
+  stranded_ = stranded_cursor_ != 0;
+  return stranded_;
 }
 
 }  // namespace shunt::l4

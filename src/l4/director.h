@@ -32,6 +32,9 @@ struct DirectorSpec {
   uint32_t connections = 1'000'000;  // At most, templates included.
   uint64_t seed = 1;                 // Of hashes; different on each start.
   bool verify_checksums = true;      // Of TCP and UDP; IPv4 headers and ICMP always.
+  // Which of several directors of a host this is, and how many there are.
+  uint32_t part = 0;
+  uint32_t parts = 1;
   AnswerLimits answers{};
   DefenceSpec defence{};
 };
@@ -57,7 +60,11 @@ class Director final : private Expiry {
 
   // Control path. `set` must outlive the director.
   Service& add_service(ServiceSpec spec, sched::ServerSet& set);
-  // Its connections and servers stay.
+  // The service gets no new connections until it is edited. Where addresses move from one service
+  // to another, all that are to be edited are withdrawn first.
+  void withdraw_service(Service& service) { lookup_.remove(service); }
+  // Its connections and servers stay; a server whose way (same_way) is another one now is to be
+  // removed and added again.
   void edit_service(Service& service, ServiceSpec spec);
   // Its servers take no new connections, known ones end by their timeouts. Good until then.
   void remove_service(Service& service);
@@ -73,8 +80,9 @@ class Director final : private Expiry {
   // branch a packet. There is one at a time; it must live until then.
   void watch(Watch* watch);
   bool is_watched() const { return watch_ != nullptr; }
-  // Ends what is over: connections, fragments. To be called about every 100 ms, and when idle.
-  void advance(Instant now);
+  // Ends what is over: connections, fragments. To be called about every 100 ms, and when idle. No
+  // call takes so long that packets are lost meanwhile: true if there is more to do, at once.
+  bool advance(Instant now);
 
   // In the order in which they were added, without those that only have connections left.
   const std::vector<std::unique_ptr<Service>>& services() const { return services_; }
@@ -128,11 +136,13 @@ class Director final : private Expiry {
   // ICMP (director_icmp.cpp).
   Outcome forward_icmp(Packet& packet, Headers& headers, Instant now);
   Outcome forward_error(Packet& packet, Headers& headers, Instant now);
-  bool tunnel_error(const Packet& packet, const Headers& headers, const Headers& quoted,
-                    Instant now);
   RealServer* tunnel_of(const Headers& headers, const Headers& quoted);
-  void relay_inside(const Packet& packet, const Headers& headers, uint32_t offset,
-                    const RealServer& server, Instant now);
+  Drop tunnel_error(const Packet& packet, const Headers& headers, const Headers& quoted,
+                    const RealServer& end, Instant now);
+  bool is_tunnelled(const Headers& inner, const RealServer& end, Instant now);
+  void learn_path_mtu(const IpAddress& address, uint32_t reported, Instant now);
+  void relay_inside(const Packet& packet, const Headers& headers, std::span<const uint8_t> inside,
+                    const Headers& inner, const RealServer& server, Instant now);
 
   // Packets that somebody follows (director_watch.cpp).
   struct Relation;
@@ -144,7 +154,8 @@ class Director final : private Expiry {
   void follow_state(Connection& connection, const Headers& headers, Seen seen, Instant now);
   void count_as(Connection& connection, bool active);
   void release(Connection& connection);
-  void sweep(Instant now);
+  bool sweep(Instant now);
+  bool end_stranded();
 
   bool checksum_holds(const Packet& packet, const Headers& headers) const {
     return !spec_.verify_checksums || transport_checksum_holds(packet, headers);
@@ -171,6 +182,9 @@ class Director final : private Expiry {
   FragmentDecision decision_;  // Of the packet at hand, for the fragments that follow it.
   uint32_t next_service_ = 1;
   uint32_t sweep_cursor_ = 0;
+  uint32_t sweep_left_ = 0;       // Of this sweep.
+  bool stranded_ = false;         // Removed servers' connections are being looked for…
+  uint32_t stranded_cursor_ = 0;  // …from here on.
   std::array<Counter, kDropCount> drops_;
 };
 

@@ -22,9 +22,10 @@ constexpr uint8_t kEchoRequestV6 = 128;
 
 // Path MTUs are forgotten after so long, as routes change (RFC 1191 §6.3).
 constexpr Duration kPathMtuLifetime = std::chrono::minutes(10);
-constexpr uint32_t kMtuMinV4 = 68;
-constexpr uint32_t kMtuMinV6 = 1280;
-constexpr uint32_t kGueHeaders = 12;  // UDP and GUE.
+constexpr uint32_t kMtuMinV4 = 68;       // RFC 791 §3.2.
+constexpr uint32_t kPathMtuMinV4 = 552;  // Less is not believed, as in Linux (min_pmtu).
+constexpr uint32_t kMtuMinV6 = 1280;     // RFC 8200 §5.
+constexpr uint32_t kGueHeaders = 12;     // UDP and GUE.
 
 bool is_error(bool v6, uint8_t type) {
   if (v6) return type < 128;
@@ -62,8 +63,8 @@ Outcome Director::forward_error(Packet& packet, Headers& headers, Instant now) {
   if (connection != nullptr) {
     server = connection->server;
     port = connection->server_port;
-  } else if (tunnel_error(packet, headers, quoted, now)) {
-    return dropped_for(Drop::kConsumed);
+  } else if (const RealServer* end = tunnel_of(headers, quoted)) {
+    return dropped_for(tunnel_error(packet, headers, quoted, *end, now));
   } else if (is_ours && quoted.has_ports()) {
     Service* service = lookup_.find(quoted.tuple.reversed());
     if (service != nullptr) server = placed_by_hash(*service, quoted.tuple.reversed(), now);
@@ -108,37 +109,63 @@ RealServer* Director::tunnel_of(const Headers& headers, const Headers& quoted) {
   return to_us ? *server : nullptr;
 }
 
-// True if it was about one of our tunnels' packets. What it says about the path is kept.
-bool Director::tunnel_error(const Packet& packet, const Headers& headers, const Headers& quoted,
-                            Instant now) {
-  RealServer* server = tunnel_of(headers, quoted);
-  if (server == nullptr) return false;
-  if (!transport_checksum_holds(packet, headers)) return true;
-  const uint8_t* icmp = packet.data + headers.transport;
-  if (is_too_big(headers.v6, icmp[0], icmp[1])) {
-    const uint32_t reported = headers.v6 ? load_be32(icmp + 4) : load_be16(icmp + 6);
-    const Hop* hop = links_.hop_to(server->spec.address);
-    // Nothing new, or not to be true.
-    if (reported < (headers.v6 ? kMtuMinV6 : kMtuMinV4) || reported >= hop->mtu) return true;
-    for (RealServer* same : by_address_[server->spec.address.folded()]) {
-      if (same->spec.address != server->spec.address) continue;
-      same->path_mtu = reported;
-      same->path_mtu_until = now + kPathMtuLifetime;
-    }
-  }
+// Whether `inner` is what we send to `end`: a packet of a known connection, or of a service that
+// has flows which it does not remember. So nobody makes tunnels slow, or has clients told things,
+// who has not seen a packet.
+bool Director::is_tunnelled(const Headers& inner, const RealServer& end, Instant now) {
+  const auto [connection, reply] = table_.find(inner.tuple);
+  if (connection != nullptr) return !reply && connection->server->spec.address == end.spec.address;
+  Service* service = inner.has_ports() ? lookup_.find(inner.tuple) : nullptr;
+  if (service == nullptr) return false;
+  if (service->spec().one_packet && inner.tuple.protocol == kUdp)
+    return std::ranges::any_of(service->listed(), [&](const RealServer* server) {
+      return server->spec.address == end.spec.address;
+    });
+  const RealServer* placed = placed_by_hash(*service, inner.tuple, now);
+  return placed != nullptr && placed->spec.address == end.spec.address;
+}
+
+// An error about a packet in the tunnel to `end`. What it says about the path is kept, and the
+// client told whose packet it was.
+Drop Director::tunnel_error(const Packet& packet, const Headers& headers, const Headers& quoted,
+                            const RealServer& end, Instant now) {
+  if (const Drop drop = check_addresses(headers); drop != Drop::kNone) return drop;
+  if (!transport_checksum_holds(packet, headers)) return Drop::kBadChecksum;
   const bool gue = quoted.tuple.protocol == kUdp;
   const uint32_t offset =
       headers.transport + kIcmpHeader + quoted.transport + (gue ? kGueHeaders : 0);
-  if (offset < headers.size) relay_inside(packet, headers, offset, *server, now);
-  return true;
+  Headers inner;
+  if (offset >= headers.size) return Drop::kUnrelated;
+  const std::span<const uint8_t> inside(packet.data + offset, headers.size - offset);
+  if (!parse_quoted(inside, inner) || !is_tunnelled(inner, end, now)) return Drop::kUnrelated;
+  const uint8_t* icmp = packet.data + headers.transport;
+  if (is_too_big(headers.v6, icmp[0], icmp[1])) {
+    const uint32_t reported = headers.v6 ? load_be32(icmp + 4) : load_be16(icmp + 6);
+    const Hop* hop = links_.hop_to(end.spec.address);
+    // Nothing new, or not to be true.
+    if (reported < (headers.v6 ? kMtuMinV6 : kMtuMinV4) || reported >= hop->mtu)
+      return Drop::kConsumed;
+    learn_path_mtu(end.spec.address, reported, now);
+  }
+  relay_inside(packet, headers, inside, inner, end, now);
+  return Drop::kConsumed;
 }
 
-// Tells the client whose packet was in the tunnel, if enough of it has come back.
-void Director::relay_inside(const Packet& packet, const Headers& headers, uint32_t offset,
+// A report makes it smaller, or confirms it; it becomes larger by being forgotten.
+void Director::learn_path_mtu(const IpAddress& address, uint32_t reported, Instant now) {
+  const uint32_t mtu = std::max(reported, address.is_v4() ? kPathMtuMinV4 : kMtuMinV6);
+  for (RealServer* server : by_address_[address.folded()]) {
+    if (server->spec.address != address) continue;
+    if (server->path_mtu != 0 && server->path_mtu_until > now && mtu > server->path_mtu) continue;
+    server->path_mtu = mtu;
+    server->path_mtu_until = now + kPathMtuLifetime;
+  }
+}
+
+// Tells the client whose packet was in the tunnel: `inside`, as much of it as has come back.
+void Director::relay_inside(const Packet& packet, const Headers& headers,
+                            std::span<const uint8_t> inside, const Headers& inner,
                             const RealServer& server, Instant now) {
-  const std::span<const uint8_t> inside(packet.data + offset, headers.size - offset);
-  Headers inner;
-  if (!parse_quoted(inside, inner) || !lookup_.is_virtual(inner.tuple.destination)) return;
   const uint8_t type = packet.data[headers.transport];
   const uint8_t code = packet.data[headers.transport + 1];
   if (is_too_big(headers.v6, type, code)) {

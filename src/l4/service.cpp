@@ -20,6 +20,12 @@ bool VirtualRange::contains(const Tuple& tuple) const {
          tuple.destination_port <= last && addresses.contains(tuple.destination);
 }
 
+bool same_way(const RealServer& server, const RealServerSpec& wanted, Method of_service) {
+  return server.method == wanted.method.value_or(of_service) &&
+         server.spec.tunnel == wanted.tunnel && server.spec.tunnel_port == wanted.tunnel_port &&
+         server.spec.tunnel_checksum == wanted.tunnel_checksum;
+}
+
 Service::Service(ServiceSpec spec, sched::ServerSet& set)
     : spec_(std::move(spec)), set_(set), fallback_(std::make_unique<FallbackHash>(spec_)) {}
 
@@ -29,7 +35,6 @@ Service::~Service() {
 
 void Service::edit(ServiceSpec spec) {
   spec_ = std::move(spec);
-  for (const auto& server : servers_) server->method = server->spec.method.value_or(spec_.method);
   fallback_ = std::make_unique<FallbackHash>(spec_);
   fallback_->rebuild(listed_);
 }
@@ -38,7 +43,7 @@ RealServer& Service::list(const RealServerSpec& spec, sched::Server& handle) {
   SHUNT_ASSERT(find(spec.name) == nullptr);
   const auto known = std::ranges::find_if(servers_, [&](const auto& server) {
     return server->spec.name == spec.name && server->spec.address == spec.address &&
-           server->spec.port == spec.port;
+           server->spec.port == spec.port && same_way(*server, spec, spec_.method);
   });
   RealServer& server =
       known == servers_.end() ? *servers_.emplace_back(std::make_unique<RealServer>()) : **known;
@@ -124,7 +129,9 @@ void ServiceTable::add(Service& service) {
   for (const VirtualRange& range : service.spec().ranges) {
     const Claim claim{range, &service};
     if (range.single()) {
-      exact_.emplace(key_of(range.addresses.network, range.first, range.protocol), &service);
+      const auto [place, added] =
+          exact_.emplace(key_of(range.addresses.network, range.first, range.protocol), &service);
+      SHUNT_ASSERT(added || place->second == &service);
       by_address_.try_emplace(range.addresses.network);
     } else if (range.addresses.prefix == 128) {
       std::vector<Claim>& claims = by_address_[range.addresses.network];

@@ -68,11 +68,14 @@ struct RealServer {
   int32_t last_weight = 0;          // The last one that was not 0.
   uint32_t references = 0;          // Connections, templates, fragmented packets.
   uint32_t templates = 0;           // ipvsadm's PersistConn.
-  uint32_t next_id = 0;             // Of outer headers.
   uint32_t path_mtu = 0;            // Learned from ICMP, bytes; 0: none.
   Instant path_mtu_until{};
   Traffic traffic;
 };
+
+// Whether packets would reach `wanted` as they reach `server`: by the same method, its own or the
+// service's, and the same tunnel.
+bool same_way(const RealServer& server, const RealServerSpec& wanted, Method of_service);
 
 // Addresses, ports and protocol that belong to a service: one address and port, a range, all ports
 // of an address, or, in a named group, several of these.
@@ -121,10 +124,10 @@ class Service {
   const ServiceSpec& spec() const { return spec_; }
   sched::ServerSet& set() { return set_; }
 
-  // What is known stays; what comes follows the new one.
+  // What is known stays, servers' methods too; what comes follows the new one.
   void edit(ServiceSpec spec);
-  // A server of the set takes part from now on; one that was unlisted and is still referred to
-  // comes back. `handle` is what ServerSet::add returned.
+  // A server of the set takes part from now on; one that was unlisted, is still referred to and is
+  // reached in the same way comes back. `handle` is what ServerSet::add returned.
   RealServer& list(const RealServerSpec& spec, sched::Server& handle);
   // The weight changed in the set.
   void set_weight(RealServer& server, int32_t weight);
@@ -159,7 +162,9 @@ class Service {
 // Which service a packet is for. Not looked at for connections that are known.
 class ServiceTable {
  public:
+  // No other service may claim one of its single ports.
   void add(Service& service);
+  // Its spec must be the one that it was added with.
   void remove(Service& service);
 
   // The service with the narrowest claim: one port, then a range of an address, then networks.

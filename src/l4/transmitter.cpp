@@ -3,7 +3,11 @@
 #include "l4/transmitter.h"
 
 #include <algorithm>
+#include <bit>
+#include <utility>
 
+#include "core/assert.h"
+#include "core/hash.h"
 #include "l4/nat.h"
 #include "l4/split.h"
 #include "l4/tunnel.h"
@@ -13,6 +17,8 @@ namespace {
 
 constexpr uint32_t kMtuMinV4 = 68;    // RFC 791 §3.2.
 constexpr uint32_t kMtuMinV6 = 1280;  // RFC 8200 §5.
+
+constexpr int kIdBits = 8;
 
 bool same_family(const IpAddress& address, const Headers& headers) {
   return address.is_v4() != headers.v6;
@@ -26,12 +32,25 @@ uint32_t path_mtu(const RealServer& server, const Hop& hop, Instant now) {
 
 }  // namespace
 
-Transmitter::Transmitter(Links& links, Output& output, Answers& answers)
+Transmitter::Transmitter(Links& links, Output& output, Answers& answers, uint32_t part,
+                         uint32_t parts, uint64_t seed)
     : links_(links),
       output_(&output),
       answers_(answers),
+      id_stride_(std::bit_ceil(parts)),
       segment_(std::make_unique_for_overwrite<uint8_t[]>(kPieceMax)),
-      fragment_(std::make_unique_for_overwrite<uint8_t[]>(kPieceMax)) {}
+      fragment_(std::make_unique_for_overwrite<uint8_t[]>(kPieceMax)) {
+  SHUNT_ASSERT(part < parts);
+  for (uint32_t i = 0; i < ids_.size(); ++i) {
+    const auto start = static_cast<uint32_t>(siphash_1_3("id", seed, i));
+    ids_[i] = (start & ~(id_stride_ - 1)) | part;
+  }
+}
+
+uint32_t Transmitter::next_id(const IpAddress& destination) {
+  uint32_t& id = ids_[hash_32(destination.folded(), kIdBits)];
+  return std::exchange(id, id + id_stride_);
+}
 
 uint32_t Transmitter::inner_mtu(const RealServer& server, const Hop& hop, Instant now) {
   const uint32_t overhead = tunnel_overhead(server.spec.tunnel, !server.spec.address.is_v4());
@@ -121,7 +140,7 @@ Drop Transmitter::tunnel(Packet& packet, const Headers& headers, RealServer& ser
       .dont_fragment = headers.dont_fragment && server.service->spec().path_mtu_discovery};
   const uint32_t mtu = path_mtu(server, hop, now);
   if (packet.offload.segment_size == 0) {
-    const uint32_t id = server.next_id++;
+    const uint32_t id = next_id(spec.address);
     outer.id = static_cast<uint16_t>(id);
     encapsulate(packet, headers, outer);
     send(packet, hop, mtu, id);
@@ -131,7 +150,7 @@ Drop Transmitter::tunnel(Packet& packet, const Headers& headers, RealServer& ser
   for (Packet piece; segments.next(piece);) {
     Headers piece_headers = headers;
     piece_headers.size = piece.size;
-    const uint32_t id = server.next_id++;
+    const uint32_t id = next_id(spec.address);
     outer.id = static_cast<uint16_t>(id);
     encapsulate(piece, piece_headers, outer);
     send(piece, hop, mtu, id);

@@ -2,6 +2,7 @@
 // rewriting, and out. Knows no connections. One worker's.
 #pragma once
 
+#include <array>
 #include <memory>
 
 #include "core/instant.h"
@@ -14,7 +15,10 @@ namespace shunt::l4 {
 
 class Transmitter {
  public:
-  Transmitter(Links& links, Output& output, Answers& answers);
+  // Of `parts` transmitters with the same addresses, each with another `part` (0 to parts - 1), no
+  // two give packets to a destination the same identification.
+  Transmitter(Links& links, Output& output, Answers& answers, uint32_t part = 0, uint32_t parts = 1,
+              uint64_t seed = 1);
   // Packets go there from now on.
   void lead_to(Output& output) { output_ = &output; }
 
@@ -36,12 +40,16 @@ class Transmitter {
              bool may_split, Instant now);
   Drop tunnel(Packet& packet, const Headers& headers, RealServer& server, const Hop& hop,
               Instant now);
+  // Of the next outer header to `destination`.
+  uint32_t next_id(const IpAddress& destination);
   // `id`: of the fragments of an IPv6 packet.
   void send(Packet& packet, const Hop& hop, uint32_t mtu, uint32_t id);
 
   Links& links_;
   Output* output_;
   Answers& answers_;
+  const uint32_t id_stride_;             // A power of two, so that wrapping round changes no part.
+  std::array<uint32_t, 256> ids_;        // By a hash of the destination.
   std::unique_ptr<uint8_t[]> segment_;   // For pieces of a large packet…
   std::unique_ptr<uint8_t[]> fragment_;  // …and of those.
 };

@@ -141,6 +141,21 @@ class LifeTest(ShuntTest):
             self.assertEqual(say(stream), name)
         self.assert_unharmed(short, long)
 
+    def test_services_that_swap_addresses(self):
+        def ports(*names):
+            return "".join(service(name, f"{VIP}:{port}", [(server.name, f'address = "{server.v4}:8080"')])
+                           for name, port, server in zip(names, (80, 81), (self.first, self.second), strict=True))
+
+        def answers():
+            return [self.farm.get(VIP, port).decode().strip() for port in (80, 81)]
+
+        self.nat()  # For the ways back.
+        shunt = self.direct(ports("one", "two"))
+        both = [self.first.name, self.second.name]
+        self.assertEqual(answers(), both)
+        self.reload(shunt, ports("two", "one"), 2)
+        self.assertEqual(answers(), both)
+
     def test_a_client_that_is_persistent(self):
         self.direct(self.nat(more='persistence = "5m"\nnetmask = 24'))
         self.assertEqual(len(self.names()), 1)

@@ -112,6 +112,16 @@ BOOST_AUTO_TEST_CASE(errors_about_connections) {
       {"that quotes another family", Method::kNat, false, open,
        Build::icmp(kRouter, "198.51.100.1", 3, 4, 1400, Build::tcp(kVirtual6, kClient6)),
        "!unrelated"},
+      {"from nowhere", Method::kNat, false, open,
+       Build::icmp("127.0.0.1", "198.51.100.1", 3, 4, 1400, Build::tcp(kVirtual, kClient, "A")),
+       "!martian_source"},
+      {"from a broadcast address", Method::kNat, false, open,
+       Build::icmp("255.255.255.255", "198.51.100.1", 3, 4, 1400,
+                   Build::tcp(kVirtual, kClient, "A")),
+       "!martian_source"},
+      {"from whom it is to", Method::kNat, false, open,
+       Build::icmp("198.51.100.1", "198.51.100.1", 3, 4, 1400, Build::tcp(kVirtual, kClient, "A")),
+       "!land"},
       {"about others", Method::kNat, false, open,
        Build::icmp(kRouter, "203.0.113.1", 3, 4, 1400, Build::tcp("203.0.113.1:1", kClient, "A")),
        "ignored"},
@@ -169,6 +179,55 @@ BOOST_AUTO_TEST_CASE(tunnels_path_mtu) {
   }
 }
 
+// What anybody could have made up is not believed: the packet inside must be of a connection that
+// is known, or of a flow that may be without one. The largest packet that a path takes never grows
+// by a report, and never gets so small that nothing fits.
+BOOST_AUTO_TEST_CASE(tunnels_path_mtu_is_not_for_anybody_to_set) {
+  const auto wrapped = [](const Bytes& inside) {
+    return Build::other("10.1.0.254", "10.1.0.1", 4, inside);
+  };
+  const auto report = [](const Bytes& quoted, uint32_t mtu) {
+    return Build::icmp("10.9.9.9", "10.1.0.254", 3, 4, mtu, quoted).bytes();
+  };
+  const Bytes known = Build::udp(kClient, kVirtual).payload(1400).df();
+  World world;
+  const RealServer& server = add_default(world, Method::kTunnel);
+  BOOST_TEST(world.in(report(wrapped(known), 600)) == "!unrelated");
+  BOOST_TEST(world.in(known).ends_with("@a"));
+  BOOST_TEST(world.in(report(wrapped(Build::udp("192.0.2.8:1", kVirtual).df()), 600)) ==
+             "!unrelated");
+  BOOST_TEST(world.in(report(wrapped(Build::udp(kVirtual, kClient).df()), 600)) == "!unrelated");
+  BOOST_TEST(world.in(Build::icmp("127.0.0.1", "10.1.0.254", 3, 4, 600, wrapped(known))) ==
+             "!martian_source");
+  BOOST_TEST(world.in(Build(Build::icmp("10.9.9.9", "10.1.0.254", 3, 4, 600, wrapped(known)))
+                          .poke(23, 1)) == "!bad_checksum");
+  BOOST_TEST(server.path_mtu == 0u);
+  world.in(report(wrapped(known), 1300));
+  BOOST_TEST(server.path_mtu == 1300u);
+  world.in(report(wrapped(known), 1400));
+  BOOST_TEST(server.path_mtu == 1300u);
+  world.in(report(wrapped(known), 100));
+  BOOST_TEST(server.path_mtu == 552u);
+  world.pass(std::chrono::minutes(11));
+  world.in(known);
+  world.in(report(wrapped(known), 1400));
+  BOOST_TEST(server.path_mtu == 1400u, "once it is forgotten");
+  // The client is not told more often than of other errors.
+  int told = 0;
+  for (int i = 0; i < 100; ++i)
+    told += world.in(report(wrapped(known), 1300)) != "!consumed" ? 1 : 0;
+  BOOST_TEST(told == 5);
+
+  ServiceSpec spec;
+  spec.one_packet = true;
+  World single;
+  const RealServer& other = add_default(single, Method::kTunnel, false, spec);
+  single.in(report(wrapped(Build::tcp(kClient, kVirtual).df()), 1300));
+  BOOST_TEST(other.path_mtu == 0u);
+  single.in(report(wrapped(known), 1300));
+  BOOST_TEST(other.path_mtu == 1300u, "of no connection, but of a service that has none");
+}
+
 BOOST_AUTO_TEST_CASE(errors_about_tunnels) {
   struct Case {
     const char* description;
@@ -193,7 +252,7 @@ BOOST_AUTO_TEST_CASE(errors_about_tunnels) {
       {"too big without DF inside stays here", plain, "10.9.9.9", "10.1.0.254", 3, 4, 1400, 999,
        "!consumed"},
       {"too little of the packet inside", df, "10.9.9.9", "10.1.0.254", 3, 4, 1400, 28,
-       "!consumed"},
+       "!unrelated"},
       {"an MTU that cannot be", df, "10.9.9.9", "10.1.0.254", 3, 4, 20, 999, "!consumed"},
       {"an MTU that is no news", df, "10.9.9.9", "10.1.0.254", 3, 4, 1500, 999, "!consumed"},
       {"not to our end of the tunnel", df, "10.9.9.9", "10.1.0.253", 3, 4, 1400, 999, "ignored"},

@@ -181,6 +181,37 @@ BOOST_AUTO_TEST_CASE(reuse) {
   }
 }
 
+// A SYN with RST ends a closed connection, and begins none.
+BOOST_AUTO_TEST_CASE(resets_begin_nothing) {
+  Farm farm;
+  farm.open(1);
+  farm.say(1, "A");
+  farm.say(1, "R");
+  BOOST_TEST(farm.world.in(Build::tcp(from(1), kVirtual, "SR")) == "!no_connection");
+  BOOST_TEST(farm.world.director->connections().size() == 0u);
+  BOOST_TEST(counts(*farm.servers[1]) == "0/0");
+}
+
+// However many connections end at once, no call takes long.
+BOOST_AUTO_TEST_CASE(ends_bit_by_bit) {
+  DirectorSpec director;
+  director.connections = 20000;
+  Farm farm({}, "a", kTcp, director);
+  for (int port = 1001; port <= 11000; ++port) farm.open(port);
+  const ConnectionTable& table = farm.world.director->connections();
+  farm.world.pass(seconds(59));
+  farm.world.now += seconds(2);
+  int calls = 1;
+  for (uint32_t before = table.size(); farm.world.director->advance(farm.world.now); ++calls) {
+    BOOST_REQUIRE(before - table.size() <= 2000u);
+    before = table.size();
+    BOOST_TEST(farm.open(calls) != "-", "packets pass meanwhile");
+    ++before;
+  }
+  BOOST_TEST(calls > 4);
+  BOOST_TEST(table.size() < 100u);
+}
+
 BOOST_AUTO_TEST_CASE(quiescence) {
   Farm farm;
   BOOST_TEST(farm.open(1) == "b");
@@ -219,6 +250,25 @@ BOOST_AUTO_TEST_CASE(removal) {
     BOOST_TEST(farm.open(1) == (expire ? "a" : "-"), "the client tries again");
     farm.world.server(*farm.service, "b", {.port = 8080});
     BOOST_TEST(to(farm.world, Build::tcp(from(1), kVirtual, "A")) == (expire ? "a" : "b"));
+  }
+}
+
+// With expire_nodest_conn nobody waits for a client to speak: the connections are looked for, with
+// the templates that stand for nothing any more.
+BOOST_AUTO_TEST_CASE(connections_of_removed_servers_are_looked_for) {
+  for (const bool expire : {false, true}) {
+    DirectorSpec director;
+    director.connections = 20000;
+    ServiceSpec spec;
+    spec.persistence = seconds(300);
+    spec.expire_no_destination = expire;
+    Farm farm(spec, "ab", kTcp, director);
+    for (int host = 0; host < 5000; ++host)
+      farm.open("10.9." + std::to_string(host / 250) + "." + std::to_string(host % 250 + 1) + ":1");
+    BOOST_TEST(farm.world.director->connections().size() == 10000u);
+    farm.world.remove(*farm.servers[1]);
+    farm.world.pass(seconds(1));
+    BOOST_TEST(farm.world.director->connections().size() == (expire ? 5000u : 10000u));
   }
 }
 

@@ -1,5 +1,6 @@
 // DR, TUN, the local node, and services that mix methods, families and ports.
 #include <boost/test/unit_test.hpp>
+#include <set>
 
 #include "unit/l4/world.h"
 
@@ -454,6 +455,73 @@ BOOST_AUTO_TEST_CASE(ports_and_groups) {
     const std::string line = world.in(row.packet);
     BOOST_TEST(line == row.result, row.description << ": " << line);
   }
+}
+
+// Outer headers to one address never have the same identification for long: not those of two
+// services, and not those of two directors that share the work.
+BOOST_AUTO_TEST_CASE(identifications_of_tunnels) {
+  std::set<int> seen;
+  for (const uint32_t part : {0, 1, 2}) {
+    World world({.part = part, .parts = 3});
+    world.server(world.add(kVirtual, kUdp, {.method = Method::kTunnel}), "a");
+    world.server(world.add("198.51.100.2:80", kUdp, {.method = Method::kTunnel}), "a");
+    for (int i = 0; i < 8000; ++i) {
+      BOOST_REQUIRE(
+          world.in(Build::udp(kClient, i % 2 == 0 ? kVirtual : "198.51.100.2:80")).ends_with("@a"));
+      BOOST_REQUIRE(seen.insert(world.out[0][4] << 8 | world.out[0][5]).second);
+    }
+  }
+}
+
+// Addresses that change sides between services which are edited one after the other.
+BOOST_AUTO_TEST_CASE(services_that_swap_addresses) {
+  World world;
+  Service& one = world.add(kVirtual, kTcp);
+  Service& two = world.add("198.51.100.2:80", kTcp);
+  world.server(one, "a");
+  world.server(two, "b");
+  const ServiceSpec first = one.spec();
+  const ServiceSpec second = two.spec();
+  BOOST_TEST(world.in(Build::tcp(kClient, kVirtual)).ends_with("@a"));
+  world.director->withdraw_service(one);
+  world.director->withdraw_service(two);
+  BOOST_TEST(world.in(Build::tcp("192.0.2.7:1001", kVirtual)) == "ignored");
+  world.director->edit_service(one, second);
+  world.director->edit_service(two, first);
+  BOOST_TEST(world.in(Build::tcp("192.0.2.7:1002", kVirtual)).ends_with("@b"));
+  BOOST_TEST(world.in(Build::tcp("192.0.2.7:1002", "198.51.100.2:80")).ends_with("@a"));
+  BOOST_TEST(world.in(Build::tcp(kClient, kVirtual, "A")).ends_with("@a"), "known before");
+}
+
+// A server that comes back to be reached in another way is another one: its connections end. Until
+// it is taken off, nothing changes for them.
+BOOST_AUTO_TEST_CASE(a_changed_method) {
+  const Bytes segment = Build::tcp(kClient, kVirtual, "A");
+  World world;
+  RealServer* server = &add_default(world, Method::kNat);
+  Service& service = *server->service;
+  ServiceSpec spec = service.spec();
+  const RealServerSpec listed = server->spec;
+  world.in(Build::tcp(kClient, kVirtual));
+  const char* translated = "192.0.2.7:1000 > 10.1.0.1:8080 tcp A ttl 63 @a";
+  BOOST_TEST(world.in(segment) == translated);
+
+  spec.method = Method::kDirect;
+  world.director->edit_service(service, spec);
+  BOOST_TEST(!same_way(*server, listed, spec.method));
+  BOOST_TEST(world.in(segment) == translated);
+  world.remove(*server);
+  server = &world.server(service, "a", listed);
+  BOOST_TEST(world.in(segment) == "!server_gone");
+  BOOST_TEST(world.in(Build::tcp("192.0.2.7:1001", kVirtual)) ==
+             "192.0.2.7:1001 > 198.51.100.1:80 tcp S ttl 63 @a");
+
+  world.remove(*server);
+  spec.method = Method::kNat;
+  world.director->edit_service(service, spec);
+  world.server(service, "a", listed);
+  BOOST_TEST(world.in(segment) == translated, "it is the first one again");
+  BOOST_TEST(world.in(Build::tcp("192.0.2.7:1001", kVirtual, "A")) == "!server_gone");
 }
 
 BOOST_AUTO_TEST_SUITE_END()

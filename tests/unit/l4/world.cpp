@@ -146,7 +146,8 @@ void World::pass(Duration time) {
   const Instant end = now + time;
   while (now < end) {
     now = std::min(now + std::chrono::seconds(1), end);
-    director->advance(now);
+    while (director->advance(now)) {
+    }
   }
 }
 
