@@ -125,7 +125,10 @@ Outcome Director::handle(Packet& packet, Instant now) {
   const Drop drop = parse({packet.data, packet.size}, headers);
   if (drop != Drop::kNone) return dropped_for(drop);
   packet.size = headers.size;  // Without the padding.
-  if (const Drop bad = settle_offload(packet, headers); bad != Drop::kNone) return dropped_for(bad);
+  if (packet.offload.partial || packet.offload.segment_size != 0) {
+    const Drop bad = settle_offload(packet, headers);
+    if (bad != Drop::kNone) return dropped_for(bad);
+  }
   if (headers.fragment) return forward_fragment(packet, headers, now);
   return decide(packet, headers, now);
 }

@@ -18,8 +18,6 @@ namespace {
 constexpr uint32_t kMtuMinV4 = 68;    // RFC 791 §3.2.
 constexpr uint32_t kMtuMinV6 = 1280;  // RFC 8200 §5.
 
-constexpr int kIdBits = 8;
-
 bool same_family(const IpAddress& address, const Headers& headers) {
   return address.is_v4() != headers.v6;
 }
@@ -48,7 +46,7 @@ Transmitter::Transmitter(Links& links, Output& output, Answers& answers, uint32_
 }
 
 uint32_t Transmitter::next_id(const IpAddress& destination) {
-  uint32_t& id = ids_[hash_32(destination.folded(), kIdBits)];
+  uint32_t& id = ids_[destination.bytes.back()];
   return std::exchange(id, id + id_stride_);
 }
 

@@ -49,7 +49,7 @@ class Transmitter {
   Output* output_;
   Answers& answers_;
   const uint32_t id_stride_;             // A power of two, so that wrapping round changes no part.
-  std::array<uint32_t, 256> ids_;        // By a hash of the destination.
+  std::array<uint32_t, 256> ids_;        // By the destination's last byte.
   std::unique_ptr<uint8_t[]> segment_;   // For pieces of a large packet…
   std::unique_ptr<uint8_t[]> fragment_;  // …and of those.
 };
