@@ -42,6 +42,7 @@ l4::DirectorSpec share_of(const Layer4Limits& limits, uint32_t threads, uint64_t
   spec.connections = limits.connections / threads + (limits.connections % threads != 0 ? 1 : 0);
   spec.seed = seed;
   spec.parts = threads;
+  spec.first_id = static_cast<uint32_t>(seed >> 32);
   spec.answers.errors = share(spec.answers.errors);
   spec.answers.burst = share(spec.answers.burst);
   if (limits.new_connections != 0) {

@@ -2,6 +2,7 @@
 #include "l4/director.h"
 
 #include <algorithm>
+#include <bit>
 #include <utility>
 
 #include "core/assert.h"
@@ -21,6 +22,12 @@ constexpr uint32_t kSweepShare = 32;
 // In one call of advance(): some hundred microseconds, which the rings hold packets for.
 constexpr size_t kTimersMost = 1024;
 constexpr uint32_t kCellsMost = 4096;
+
+// Directors of one host have identifications of their own, by the lowest bits.
+uint32_t first_id_of(const DirectorSpec& spec) {
+  SHUNT_ASSERT(spec.part < spec.parts);
+  return (spec.first_id & ~(std::bit_ceil(spec.parts) - 1)) | spec.part;
+}
 
 // An offload that the parsed packet does not bear out is not believed. A checksum that the sender
 // has left to be completed is written to: it may be the transport's own, or one inside the payload
@@ -49,7 +56,7 @@ Director::Director(const DirectorSpec& spec, Links& links, Output& output, Insta
       links_(links),
       output_(output),
       answers_(links, output, spec.answers, spec.seed, start),
-      transmitter_(links, output, answers_, spec.part, spec.parts, spec.seed),
+      transmitter_(links, output, answers_, first_id_of(spec), std::bit_ceil(spec.parts)),
       table_(spec.connections, spec.seed, start, *this),
       defence_(spec.defence, table_, start),
       fragments_(spec.seed) {}

@@ -35,6 +35,7 @@ struct DirectorSpec {
   // Which of several directors of a host this is, and how many there are.
   uint32_t part = 0;
   uint32_t parts = 1;
+  uint32_t first_id = 0;  // Of the headers around tunnels: the same for all parts, random.
   AnswerLimits answers{};
   DefenceSpec defence{};
 };

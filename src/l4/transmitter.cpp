@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "core/assert.h"
-#include "core/hash.h"
 #include "l4/nat.h"
 #include "l4/split.h"
 #include "l4/tunnel.h"
@@ -30,19 +29,16 @@ uint32_t path_mtu(const RealServer& server, const Hop& hop, Instant now) {
 
 }  // namespace
 
-Transmitter::Transmitter(Links& links, Output& output, Answers& answers, uint32_t part,
-                         uint32_t parts, uint64_t seed)
+Transmitter::Transmitter(Links& links, Output& output, Answers& answers, uint32_t first_id,
+                         uint32_t id_stride)
     : links_(links),
       output_(&output),
       answers_(answers),
-      id_stride_(std::bit_ceil(parts)),
+      id_stride_(id_stride),
       segment_(std::make_unique_for_overwrite<uint8_t[]>(kPieceMax)),
       fragment_(std::make_unique_for_overwrite<uint8_t[]>(kPieceMax)) {
-  SHUNT_ASSERT(part < parts);
-  for (uint32_t i = 0; i < ids_.size(); ++i) {
-    const auto start = static_cast<uint32_t>(siphash_1_3("id", seed, i));
-    ids_[i] = (start & ~(id_stride_ - 1)) | part;
-  }
+  SHUNT_ASSERT(std::has_single_bit(id_stride));
+  ids_.fill(first_id);
 }
 
 uint32_t Transmitter::next_id(const IpAddress& destination) {

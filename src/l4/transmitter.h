@@ -15,10 +15,11 @@ namespace shunt::l4 {
 
 class Transmitter {
  public:
-  // Of `parts` transmitters with the same addresses, each with another `part` (0 to parts - 1), no
-  // two give packets to a destination the same identification.
-  Transmitter(Links& links, Output& output, Answers& answers, uint32_t part = 0, uint32_t parts = 1,
-              uint64_t seed = 1);
+  // Headers around packets to a destination have the identifications `first_id`, `first_id` +
+  // `id_stride`, … The stride is a power of two, so that several transmitters with the same
+  // addresses never use the same one, also when the numbers wrap round.
+  Transmitter(Links& links, Output& output, Answers& answers, uint32_t first_id = 0,
+              uint32_t id_stride = 1);
   // Packets go there from now on.
   void lead_to(Output& output) { output_ = &output; }
 
@@ -48,7 +49,7 @@ class Transmitter {
   Links& links_;
   Output* output_;
   Answers& answers_;
-  const uint32_t id_stride_;             // A power of two, so that wrapping round changes no part.
+  const uint32_t id_stride_;
   std::array<uint32_t, 256> ids_;        // By the destination's last byte.
   std::unique_ptr<uint8_t[]> segment_;   // For pieces of a large packet…
   std::unique_ptr<uint8_t[]> fragment_;  // …and of those.

@@ -76,8 +76,8 @@ bool comes_true(Condition condition) {
 }
 
 std::unique_ptr<Forwarding> open(const Layer4Plan& plan, uint32_t threads = 1) {
-  auto forwarding =
-      Forwarding::open({.threads = threads, .limits = {.connections = kConnections}, .cpus = {}}, plan);
+  auto forwarding = Forwarding::open(
+      {.threads = threads, .limits = {.connections = kConnections}, .cpus = {}}, plan);
   BOOST_REQUIRE_MESSAGE(forwarding.has_value(), (forwarding ? "" : forwarding.error().text));
   (*forwarding)->start();
   return std::move(*forwarding);
@@ -163,8 +163,8 @@ BOOST_AUTO_TEST_CASE(what_is_down_at_the_start_is_opened_when_it_comes_up) {
 BOOST_AUTO_TEST_CASE(what_cannot_be_forwarded_by_is_said_at_once) {
   in_own_network([] {
     const auto error_of = [](const Layer4Plan& wanted, uint32_t threads) {
-      const auto opened =
-          Forwarding::open({.threads = threads, .limits = {.connections = kConnections}, .cpus = {}}, wanted);
+      const auto opened = Forwarding::open(
+          {.threads = threads, .limits = {.connections = kConnections}, .cpus = {}}, wanted);
       return opened ? std::string() : opened.error().text;
     };
     BOOST_TEST(

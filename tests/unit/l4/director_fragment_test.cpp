@@ -160,7 +160,7 @@ BOOST_AUTO_TEST_CASE(what_is_not_let_through) {
       {"a first one for no service",
        {nowhere[0], nowhere[1]},
        {"198.51.100.1 > 192.0.2.7 icmp 3/3 {192.0.2.7:1000 > 198.51.100.1:81 udp data 40 ttl 64 "
-        "frag 0+} ttl 64 @gw | !no_service",
+        "frag 0+} ttl 64 id 0 @gw | !no_service",
         "!fragment_refused"}},
       {"not for us",
        {fragment(Build::udp(kClient, "203.0.113.1:80"), 8, false, Bytes(8))},

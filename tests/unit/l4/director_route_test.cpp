@@ -2,6 +2,7 @@
 #include <boost/test/unit_test.hpp>
 #include <set>
 
+#include "l4/byte_order.h"
 #include "unit/l4/world.h"
 
 namespace shunt::l4::test {
@@ -267,8 +268,8 @@ BOOST_AUTO_TEST_CASE(fragments_of_a_tunnel_over_ipv6) {
        large(1433),
        {1496, 61},
        "2001:db8:2::fe > 2001:db8:2::1 ip4 {192.0.2.7:1000 > 198.51.100.1:80 udp data 1433 ttl 63} "
-       "ttl 63 frag 0+ @a | "
-       "2001:db8:2::fe > 2001:db8:2::1 proto 4 data 13 ttl 63 frag 1448 @a"},
+       "ttl 63 frag 0+ id 0 @a | "
+       "2001:db8:2::fe > 2001:db8:2::1 proto 4 data 13 from 140 ttl 63 frag 1448 id 0 @a"},
       {"several",
        TunnelKind::kIpIp,
        true,
@@ -276,9 +277,9 @@ BOOST_AUTO_TEST_CASE(fragments_of_a_tunnel_over_ipv6) {
        large(3000),
        {1280, 1280, 612},
        "2001:db8:2::fe > 2001:db8:2::1 ip4 {192.0.2.7:1000 > 198.51.100.1:80 udp data 3000 ttl 63} "
-       "ttl 63 frag 0+ @a | "
-       "2001:db8:2::fe > 2001:db8:2::1 proto 4 data 1232 ttl 63 frag 1232+ @a | "
-       "2001:db8:2::fe > 2001:db8:2::1 proto 4 data 564 ttl 63 frag 2464 @a"},
+       "ttl 63 frag 0+ id 0 @a | "
+       "2001:db8:2::fe > 2001:db8:2::1 proto 4 data 1232 from 180 ttl 63 frag 1232+ id 0 @a | "
+       "2001:db8:2::fe > 2001:db8:2::1 proto 4 data 564 from 132 ttl 63 frag 2464 id 0 @a"},
       {"GUE",
        TunnelKind::kGue,
        true,
@@ -286,8 +287,8 @@ BOOST_AUTO_TEST_CASE(fragments_of_a_tunnel_over_ipv6) {
        large(1440),
        {1496, 80},
        "[2001:db8:2::fe]:54214 > [2001:db8:2::1]:6080 udp gue 262144 "
-       "{192.0.2.7:1000 > 198.51.100.1:80 udp data 1440 ttl 63} ttl 63 frag 0+ @a | "
-       "2001:db8:2::fe > 2001:db8:2::1 proto 17 data 32 ttl 63 frag 1448 @a"},
+       "{192.0.2.7:1000 > 198.51.100.1:80 udp data 1440 ttl 63} ttl 63 frag 0+ id 0 @a | "
+       "2001:db8:2::fe > 2001:db8:2::1 proto 17 data 32 from 128 ttl 63 frag 1448 id 0 @a"},
       {"DF is not looked at without path MTU discovery",
        TunnelKind::kIpIp,
        false,
@@ -296,8 +297,8 @@ BOOST_AUTO_TEST_CASE(fragments_of_a_tunnel_over_ipv6) {
        {1496, 61},
        "2001:db8:2::fe > 2001:db8:2::1 ip4 {192.0.2.7:1000 > 198.51.100.1:80 udp data 1433 ttl 63 "
        "df} "
-       "ttl 63 frag 0+ @a | "
-       "2001:db8:2::fe > 2001:db8:2::1 proto 4 data 13 ttl 63 frag 1448 @a"},
+       "ttl 63 frag 0+ id 0 @a | "
+       "2001:db8:2::fe > 2001:db8:2::1 proto 4 data 13 from 140 ttl 63 frag 1448 id 0 @a"},
       {"with DF its sender is told",
        TunnelKind::kIpIp,
        true,
@@ -305,7 +306,7 @@ BOOST_AUTO_TEST_CASE(fragments_of_a_tunnel_over_ipv6) {
        large(1433).df(),
        {576},
        "198.51.100.1 > 192.0.2.7 icmp 3/4 rest 1460 {192.0.2.7:1000 > 198.51.100.1:80 udp data "
-       "1433 ttl 64 df} ttl 64 @gw | !too_big"},
+       "1433 ttl 64 df} ttl 64 id 0 @gw | !too_big"},
       {"a link that cannot have IPv6",
        TunnelKind::kIpIp,
        true,
@@ -385,6 +386,26 @@ BOOST_AUTO_TEST_CASE(local_node) {
   add_default(world, Method::kLocal);
   BOOST_TEST(world.in(Build::tcp(kClient, kVirtual).ttl(1)) ==
              "192.0.2.7:1000 > 198.51.100.1:80 tcp S ttl 1 @local");
+}
+
+// Fragments of one director's packets must not be put together with those of another's: threads of
+// one host send to the same servers from the same address. And services share servers.
+BOOST_AUTO_TEST_CASE(outer_identifications_are_used_once) {
+  constexpr uint32_t kParts = 3;
+  constexpr uint16_t kPackets = 50;
+  std::set<uint16_t> seen;
+  for (uint32_t part = 0; part < kParts; ++part) {
+    World world({.part = part, .parts = kParts, .first_id = 0xffffffa1});
+    for (const char* address : {"198.51.100.1:80", "198.51.100.2:80"})
+      world.server(world.add(address, kUdp, {.method = Method::kTunnel}), "a");
+    for (uint16_t i = 0; i < kPackets; ++i) {
+      const std::string number = std::to_string(1 + i % 2);
+      world.in(Build::udp(kClient, "198.51.100." + number + ":80"));
+      BOOST_REQUIRE(world.out.size() == 1u);
+      seen.insert(load_be16(world.out[0].data() + 4));
+    }
+  }
+  BOOST_TEST(seen.size() == size_t{kParts} * kPackets);
 }
 
 // Each server its own method, in one service under one scheduler; newest first, as rr has it.
