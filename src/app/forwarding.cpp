@@ -21,6 +21,7 @@
 namespace shunt::app {
 namespace {
 
+constexpr int kRetryMs = 1000;
 constexpr int kRefreshMs = 200;  // Changes of the network come in swarms.
 
 Instant clock_now() {
@@ -150,25 +151,37 @@ void Forwarding::watch() {
   ::pthread_setname_np(::pthread_self(), "shunt-l4-watch");
   std::array<pollfd, 2> events{{{.fd = wake_, .events = POLLIN, .revents = 0},
                                 {.fd = changes_->fd(), .events = POLLIN, .revents = 0}}};
+  bool is_changed = false;  // What has not been followed yet.
   while (!stopping_.load(std::memory_order_acquire)) {
-    ::poll(events.data(), events.size(), -1);
+    ::poll(events.data(), events.size(), is_changed ? kRetryMs : -1);
     eventfd_t count = 0;
     ::eventfd_read(wake_, &count);
-    const bool is_changed = changes_->take();
+    is_changed |= take_changes();
     if (stopping_.load(std::memory_order_acquire)) return;
     const std::vector<int> missing = missing_links();
-    if (is_changed || !missing.empty()) follow_host(missing);
+    if (is_changed || !missing.empty()) is_changed = !follow_host(missing);
     ::poll(events.data(), 1, kRefreshMs);
   }
 }
 
-void Forwarding::follow_host(const std::vector<int>& missing) {
+bool Forwarding::take_changes() {
+  const std::lock_guard guard(lock_);
+  return changes_->take();
+}
+
+// False: it could not be read what there is.
+bool Forwarding::follow_host(const std::vector<int>& missing) {
   const std::lock_guard guard(lock_);
   auto view = l4::HostView::read();
-  if (!view) return log::warning("layer 4: {}", view.error().text);
+  if (!view) {
+    log::warning("layer 4: {}", view.error().text);
+    return false;
+  }
   local_.hide();
   follow_names(*view);
   const auto relocated = relocate(*view);
+  if (relocated && *relocated) view = l4::HostView::read();
+  if (!view) return false;
   std::vector<NewLink> links;
   const auto opened = open_links(plan_, *view, sharing_.fanout, links);
   open_missing(missing, *view, links);
@@ -181,18 +194,23 @@ void Forwarding::follow_host(const std::vector<int>& missing) {
     forwarders_.front()->network().serve(addresses_of(plan_), now);
     for (const auto& forwarder : forwarders_) forwarder->network().receive_only(sharing_.interest);
   }
+  free_closed_links();
   const std::string trouble = !relocated ? relocated.error().text
                               : !opened  ? opened.error().text
                                          : std::string();
   if (!trouble.empty() && trouble != last_trouble_) log::warning("layer 4: {}", trouble);
   last_trouble_ = trouble;
+  return true;
 }
 
 // Where an address has come to the host, or left it, servers are the host itself or no longer.
-Result<void> Forwarding::relocate(const l4::HostView& view) {
+// True: a plan with that has been applied.
+Result<bool> Forwarding::relocate(const l4::HostView& view) {
   Layer4Plan plan = given_;
   SHUNT_TRY(mark_local_servers(plan, view));
-  return same_locality(plan, plan_) ? Result<void>() : apply(given_);
+  if (same_locality(plan, plan_)) return false;
+  SHUNT_TRY(apply(given_));
+  return true;
 }
 
 Result<void> Forwarding::apply(Layer4Plan plan) {
@@ -213,27 +231,31 @@ Result<void> Forwarding::apply(Layer4Plan plan) {
 
   // From here on nothing can fail.
   std::unique_ptr<const l4::HostView> old;
-  const Rest rest(*this);
-  const Instant now = clock_now();
-  old = adopt(std::move(*view), now);
-  sharing_ = std::move(sharing);
-  if (!sharing_.fanout.empty()) forwarders_.front()->network().share(sharing_.fanout);
-  take_up(opened, now);
-  for (const ServicePlan& service : plan_.services) {
-    const std::string& name = service.spec.name;
-    if (has_service(plan, name)) continue;
-    for (const auto& forwarder : forwarders_) forwarder->remove_service(name);
-    sched::ServerSet& set = *sets_.at(name);
-    SHUNT_ASSERT(set.reconcile({}, std::string(set.scheduler_name()), {}).has_value());
-    log::info("layer 4: service {} removed", name);
+  {
+    const Rest rest(*this);
+    const Instant now = clock_now();
+    old = adopt(std::move(*view), now);
+    sharing_ = std::move(sharing);
+    if (!sharing_.fanout.empty()) forwarders_.front()->network().share(sharing_.fanout);
+    take_up(opened, now);
+    for (const ServicePlan& service : plan_.services) {
+      const std::string& name = service.spec.name;
+      if (has_service(plan, name)) continue;
+      for (const auto& forwarder : forwarders_) forwarder->remove_service(name);
+      sched::ServerSet& set = *sets_.at(name);
+      SHUNT_ASSERT(set.reconcile({}, std::string(set.scheduler_name()), {}).has_value());
+      log::info("layer 4: service {} removed", name);
+    }
+    for (const auto& forwarder : forwarders_) forwarder->withdraw_services(plan);
+    for (const ServicePlan& service : plan.services) apply_service(service);
+    forwarders_.front()->network().serve(addresses, now);
+    for (const auto& forwarder : forwarders_) forwarder->network().receive_only(sharing_.interest);
+    std::vector<int> kept = links_of(plan, *view_);
+    if (!plan.services.empty()) kept.insert(kept.end(), reached_.begin(), reached_.end());
+    close_links_but(kept);
   }
-  for (const auto& forwarder : forwarders_) forwarder->withdraw_services(plan);
-  for (const ServicePlan& service : plan.services) apply_service(service);
-  forwarders_.front()->network().serve(addresses, now);
-  for (const auto& forwarder : forwarders_) forwarder->network().receive_only(sharing_.interest);
-  std::vector<int> kept = links_of(plan, *view_);
-  if (!plan.services.empty()) kept.insert(kept.end(), reached_.begin(), reached_.end());
-  close_links_but(kept);
+  // What takes its time while packets are forwarded again. Nothing is sent there any more.
+  free_closed_links();
   local_.keep(local_addresses(plan));
   given_ = std::move(given);
   plan_ = std::move(plan);
@@ -246,6 +268,7 @@ std::unique_ptr<const l4::HostView> Forwarding::adopt(l4::HostView view, Instant
   for (const io::NetworkInterface& interface : next->interfaces)
     if (changes_->has_fallen(interface.index))
       for (const auto& forwarder : forwarders_) forwarder->network().note_fall(interface.index);
+  changes_->forget();
   for (const auto& forwarder : forwarders_) forwarder->network().adopt(*next, now);
   view_.swap(next);
   return next;
@@ -287,6 +310,14 @@ void Forwarding::apply_service(const ServicePlan& plan) {
       set->reconcile(plan.servers, plan.spec.scheduler, plan.spec.scheduler_flags).has_value());
   for (const auto& forwarder : forwarders_) forwarder->list_servers(plan);
   log::info("layer 4: {}", plan.to_string());
+}
+
+uint64_t Forwarding::active_connections() {
+  const std::lock_guard guard(lock_);
+  uint64_t active = 0;
+  for (const auto& [name, set] : sets_)
+    for (const sched::ServerSample& server : set->samples()) active += server.active;
+  return active;
 }
 
 std::string Forwarding::summary() {

@@ -54,6 +54,9 @@ class Forwarding {
   // Ends the threads, and logs what they have done.
   void stop();
 
+  // Connections that are open, by all services: TCP's, from the first SYN to the first FIN.
+  uint64_t active_connections();
+
  private:
   class Rest;
 
@@ -77,7 +80,7 @@ class Forwarding {
 
   // All of these want the lock. First what takes time, while packets are forwarded…
   Result<void> apply(Layer4Plan plan);
-  Result<void> relocate(const l4::HostView& view);
+  Result<bool> relocate(const l4::HostView& view);
   Sharing share_out(const Layer4Plan& plan);
   void follow_names(const l4::HostView& view);
   Result<void> open_links(const Layer4Plan& plan, const l4::HostView& view,
@@ -90,11 +93,14 @@ class Forwarding {
   std::unique_ptr<const l4::HostView> adopt(l4::HostView view, Instant now);
   void take_up(std::vector<NewLink>& opened, Instant now);
   void close_links_but(const std::vector<int>& kept);
+  // …and once more what takes time.
+  void free_closed_links();
   void apply_service(const ServicePlan& plan);
   std::string summary();
 
   void watch();
-  void follow_host(const std::vector<int>& missing);
+  bool take_changes();
+  bool follow_host(const std::vector<int>& missing);
   std::vector<int> missing_links();
 
   std::unique_ptr<io::NetworkChanges> changes_;

@@ -138,7 +138,7 @@ void Forwarding::open_missing(const std::vector<int>& missing, const l4::HostVie
     const auto known = std::ranges::find(refused_, index, &Refused::interface);
     if (done) {
       log::info("layer 4: packets go by {} too", interface->name);
-      reached_.push_back(index);
+      if (std::ranges::find(reached_, index) == reached_.end()) reached_.push_back(index);
       if (known != refused_.end()) refused_.erase(known);
       continue;
     }
@@ -165,6 +165,10 @@ void Forwarding::take_up(std::vector<NewLink>& opened, Instant now) {
 
 void Forwarding::close_links_but(const std::vector<int>& kept) {
   for (const auto& forwarder : forwarders_) forwarder->network().close_links_but(kept);
+}
+
+void Forwarding::free_closed_links() {
+  for (const auto& forwarder : forwarders_) forwarder->network().free_closed_links();
 }
 
 }  // namespace shunt::app

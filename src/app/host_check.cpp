@@ -21,7 +21,7 @@ std::optional<HostClaim> claim_of_host(const IpAddress& address,
     const auto prefix = interface.prefixes.begin() + (found - interface.addresses.begin());
     return HostClaim{
         fmt::format("{} is an address of this host, whose own stack would answer; a virtual "
-                    "address is on no interface",
+                    "address is on no interface: choose another, or, if nothing else needs it here",
                     address.to_string()),
         fmt::format("ip address del {}/{} dev {}", address.to_string(), *prefix, interface.name)};
   }

@@ -96,6 +96,8 @@ std::string ServicePlan::to_string() const {
   }
   text += fmt::format(" on {}, {}, {}, {} server{}", interface, name_of(spec.method),
                       spec.scheduler, servers.size(), servers.size() == 1 ? "" : "s");
+  const auto drained = std::ranges::count(real, 0, &l4::RealServerSpec::weight);
+  if (drained > 0) text += fmt::format(", {} with weight 0", drained);
   for (const l4::RealServerSpec& server : real)
     if (server.method == l4::Method::kLocal)
       text += fmt::format("; \"{}\" is this host itself", server.name);

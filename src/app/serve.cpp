@@ -25,6 +25,7 @@ using namespace std::chrono_literals;
 // What is cut off comes back from the kernel at once; a worker that takes longer than this is
 // stuck.
 constexpr Duration kStopLongest = 5s;
+constexpr int kLook = 100;  // Milliseconds.
 
 class Serving {
  public:
@@ -47,10 +48,12 @@ class Serving {
         {.fd = server_.finished_event(), .events = POLLIN, .revents = 0},
         {.fd = server_.names_event(), .events = POLLIN, .revents = 0},
     }};
-    int timeout_ms = -1;
+    // Connections of layer 4 end without a word.
+    int timeout_ms = server_.draining() && server_.has_layer4() ? kLook : -1;
     if (deadline_ != Clock::time_point::max()) {
       const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline_ - Clock::now());
-      timeout_ms = static_cast<int>(std::clamp<int64_t>(left.count(), 0, INT32_MAX));
+      const auto most = timeout_ms < 0 ? INT32_MAX : timeout_ms;
+      timeout_ms = static_cast<int>(std::clamp<int64_t>(left.count(), 0, most));
     }
     ::poll(events.data(), events.size(), timeout_ms);
     if (events[2].revents != 0) server_.on_names();
@@ -72,7 +75,7 @@ class Serving {
         log::warning("USR2: replacing the binary is not available in this version");
         return;
       case SIGQUIT:
-        log::info("QUIT: draining; requests in flight are answered");
+        log::info("QUIT: draining; what is in flight goes on until it ends");
         server_.drain();
         return;
       case SIGTERM:

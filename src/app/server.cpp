@@ -242,11 +242,13 @@ void Server::drain() {
 
 void Server::stop() {
   ending_ = true;
+  stopping_ = true;
   for (const auto& worker : workers_) worker->stop();
 }
 
 bool Server::finished() const {
-  return std::ranges::all_of(workers_, [](const auto& worker) { return worker->finished(); });
+  return std::ranges::all_of(workers_, [](const auto& worker) { return worker->finished(); }) &&
+         (stopping_ || forwarding_ == nullptr || forwarding_->active_connections() == 0);
 }
 
 bool Server::wait_finished(Duration longest) const {

@@ -72,12 +72,15 @@ class Server {
   std::expected<ReloadReport, std::vector<std::string>> reload(Prepared prepared);
   Result<void> reopen_log();
 
-  // New connections are refused, requests in flight are answered; finished() follows.
+  // New connections are refused, requests in flight are answered, and layer 4 goes on until none of
+  // its connections is open; finished() follows. Nothing tells of the end of layer 4's.
   void drain();
   // Connections are cut; finished() follows at once.
   void stop();
+  bool draining() const { return ending_ && !stopping_; }
   bool finished() const;
   bool wait_finished(Duration longest) const;
+  bool has_layer4() const { return forwarding_ != nullptr; }
   // Becomes readable when a worker has finished.
   int finished_event() const { return finished_event_; }
   // Becomes readable when on_names() has something to do: servers by name are looked up.
@@ -123,6 +126,7 @@ class Server {
   std::optional<AdminSocket> admin_socket_;  // Until the thread has it.
   std::unique_ptr<Admin> admin_;             // With global.admin.
   bool ending_ = false;
+  bool stopping_ = false;
 };
 
 // One worker per CPU that the process may use, unless the configuration says otherwise.

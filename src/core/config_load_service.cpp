@@ -29,6 +29,16 @@ std::optional<uint16_t> parse_port(std::string_view text) {
 }
 
 // "192.0.2.53:53", "192.0.2.53:8000-8100", "[2001:db8::53]:0".
+// Not "this network", loopback, groups or broadcast.
+bool is_asked_by_clients(const IpAddress& ip) {
+  if (!ip.is_v4())
+    return ip != IpAddress{} && ip != *IpAddress::parse("::1") && ip.bytes[0] != 0xff;
+  constexpr size_t kFirst = 12;
+  constexpr uint8_t kLoopback = 127;
+  constexpr uint8_t kGroups = 224;
+  return ip.bytes[kFirst] != 0 && ip.bytes[kFirst] != kLoopback && ip.bytes[kFirst] < kGroups;
+}
+
 Result<VirtualAddress> parse_virtual(const Text& text) {
   const size_t colon = text.value.rfind(':');
   const auto malformed = [&] {
@@ -38,6 +48,11 @@ Result<VirtualAddress> parse_virtual(const Text& text) {
   if (colon == std::string::npos) return malformed();
   const auto socket = SocketAddress::parse(text.value.substr(0, colon) + ":0");
   if (!socket || !socket->is_ip()) return malformed();
+  if (!is_asked_by_clients(socket->ip()))
+    return fail(
+        fmt::format("{} is no address that clients can come for; give the service one of "
+                    "its network",
+                    socket->ip().to_string()));
   const std::string_view ports = std::string_view(text.value).substr(colon + 1);
   const size_t dash = ports.find('-');
   const auto first = parse_port(ports.substr(0, dash));

@@ -360,7 +360,8 @@ bool PacketRing::send_large(const Frame& frame) {
 bool PacketRing::flush() {
   if (queued_ == 0) return true;
   // It stops at the first frame that there is no room for, and says nothing of that if others went.
-  ::send(send_fd_, nullptr, 0, MSG_DONTWAIT);
+  // Of an interface that is down they wait for the next frame: when it is up is not known here.
+  if (::send(send_fd_, nullptr, 0, MSG_DONTWAIT) < 0 && errno == ENETDOWN) return true;
   const tpacket2_hdr& last = send_slot((send_next_ - 1) & (send_slots_ - 1));
   if (load_status(last) != TP_STATUS_SEND_REQUEST) queued_ = 0;
   return queued_ == 0;

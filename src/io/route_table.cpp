@@ -172,8 +172,6 @@ NetworkChanges::~NetworkChanges() {
 bool NetworkChanges::take() {
   alignas(nlmsghdr) uint8_t bytes[16 * 1024];
   bool changed = false;
-  fallen_.clear();
-  lost_count_ = false;
   while (true) {
     const ssize_t size = ::recv(fd_, bytes, sizeof bytes, MSG_DONTWAIT);
     if (size < 0 && errno == EINTR) continue;
@@ -203,6 +201,11 @@ void NetworkChanges::read(std::span<const uint8_t> messages) {
     });
     if (fell) fallen_.push_back(header->ifi_index);
   }
+}
+
+void NetworkChanges::forget() {
+  fallen_.clear();
+  lost_count_ = false;
 }
 
 bool NetworkChanges::has_fallen(int interface) const {

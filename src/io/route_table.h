@@ -64,9 +64,10 @@ class NetworkChanges {
   int fd() const { return fd_; }  // Readable when something has changed.
   // Whether something has since the last call.
   bool take();
-  // Whether this interface was down for a moment between the last two calls of take(), or may have
-  // been: it may be up again by now.
+  // Whether this interface was down for a moment, or may have been, by what take() has read since
+  // the last forget(): it may be up again by now.
   bool has_fallen(int interface) const;
+  void forget();
 
  private:
   void read(std::span<const uint8_t> messages);

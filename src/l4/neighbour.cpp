@@ -72,11 +72,19 @@ void Neighbours::announce(Instant now) {
 }
 
 void Neighbours::announce(const Link& link, Served& served, Instant now) {
-  if (served.announcements == 0) return;
+  if (served.announcements == 0) return ask_who_else(link, served, now);
   --served.announcements;
   served.next = now + limits_.interval;
   counters.announcements.add();
   output_.send_frame(link.interface, write_announcement(link.mac, served.address).span());
+}
+
+// What another host that has the address answers to others does not pass by here; what it answers
+// to a question for duplicates (RFC 5227 §2.1, RFC 4862 §5.4) does.
+void Neighbours::ask_who_else(const Link& link, Served& served, Instant now) {
+  served.next = now + limits_.look;
+  const Speaker nobody{link.mac, served.address.is_v4() ? IpAddress::from_v4(0) : IpAddress{}};
+  output_.send_frame(link.interface, write_request(nobody, served.address).span());
 }
 
 const MacAddress* Neighbours::find(uint16_t interface, const IpAddress& address, Instant now) {

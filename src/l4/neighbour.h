@@ -33,6 +33,7 @@ struct NeighbourLimits {
   Duration reachable = std::chrono::seconds(30);  // That an answer is good for.
   Duration forgotten = std::chrono::minutes(10);  // After the last use.
   uint32_t announcements = 3;                     // Of an address, one per interval.
+  Duration look = std::chrono::seconds(60);       // For others who have it, from then on.
 };
 
 struct NeighbourCounters {
@@ -151,6 +152,7 @@ class Neighbours {
   void answer(const Link& link, const NeighbourMessage& request, Instant now);
   void ask(Neighbour& neighbour, Instant now);
   void announce(const Link& link, Served& served, Instant now);
+  void ask_who_else(const Link& link, Served& served, Instant now);
   void release_held(const Neighbour& neighbour);
   void drop_held(const Neighbour& neighbour);
 

@@ -108,7 +108,7 @@ void Network::close(size_t link) {
   std::unique_ptr<io::PacketRing>& ring = links_[link]->ring;
   ring->read_statistics();
   lost_ += ring->counters().receive_dropped.value();
-  ring.reset();
+  closed_.push_back(std::move(ring));
   forget_hops();
 }
 

@@ -69,6 +69,9 @@ class Network final : public Links, public Output, private NeighbourOutput {
                  Instant now);
   // Gives the rings of all other interfaces back; what would go there is lost.
   void close_links_but(std::span<const int> kept);
+  // The kernel takes its time over the rings of links that are closed: unlike everything else here
+  // this is for another thread while frames are forwarded.
+  void free_closed_links() { closed_.clear(); }
   bool has_number(int interface) const { return number_of(interface) != links_.size(); }
   bool has_link(int interface) const;  // That is open.
   // Whether it is open, and as the interface is now.
@@ -159,6 +162,7 @@ class Network final : public Links, public Output, private NeighbourOutput {
   std::vector<std::unique_ptr<Link>> links_;  // Their numbers are the packets' interfaces.
   const HostView* view_ = nullptr;            // Null: no link is open either.
   int missing_ = 0;
+  std::vector<std::unique_ptr<io::PacketRing>> closed_;
   uint64_t lost_ = 0;  // By rings that are closed.
   Neighbours neighbours_;
   NeighbourListeners* listeners_ = nullptr;  // Null: none.

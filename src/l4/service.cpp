@@ -22,8 +22,7 @@ bool VirtualRange::contains(const Tuple& tuple) const {
 
 bool same_way(const RealServer& server, const RealServerSpec& wanted, Method of_service) {
   return server.method == wanted.method.value_or(of_service) &&
-         server.spec.tunnel == wanted.tunnel && server.spec.tunnel_port == wanted.tunnel_port &&
-         server.spec.tunnel_checksum == wanted.tunnel_checksum;
+         server.spec.tunnel == wanted.tunnel && server.spec.tunnel_port == wanted.tunnel_port;
 }
 
 Service::Service(ServiceSpec spec, sched::ServerSet& set)

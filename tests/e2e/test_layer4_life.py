@@ -156,6 +156,28 @@ class LifeTest(ShuntTest):
         self.reload(shunt, ports("two", "one"), 2)
         self.assertEqual(answers(), both)
 
+    def test_connections_go_on_while_shunt_drains(self):
+        shunt = self.direct(self.nat())
+        kept = self.farm.connect(VIP)
+        self.addCleanup(kept.close)
+        name = say(kept)
+        shunt.send_signal(signal.SIGQUIT)
+        shunt.wait_for_log("QUIT: draining")
+        self.assertEqual(say(kept), name)
+        self.assertTrue(self.names(), "new ones come through as well: nobody else would take them")
+        self.assertEqual(say(kept), name)
+        kept.close()
+        self.assertEqual(shunt.wait(), 0)
+
+    def test_draining_has_an_end(self):
+        shunt = self.direct('[global]\ndrain_timeout = "1s"\n' + self.nat())
+        kept = self.farm.connect(VIP)
+        self.addCleanup(kept.close)
+        say(kept)
+        shunt.send_signal(signal.SIGTERM)
+        self.assertEqual(shunt.wait(), 0)
+        self.assertIn("drain_timeout is over", shunt.log())
+
     def test_a_client_that_is_persistent(self):
         self.direct(self.nat(more='persistence = "5m"\nnetmask = 24'))
         self.assertEqual(len(self.names()), 1)
@@ -232,7 +254,7 @@ class LifeTest(ShuntTest):
 
     def test_another_host_claims_the_address(self):
         shunt = self.direct(self.nat())
-        self.assertEqual(self.names(), {self.first.name, self.second.name})
+        self.assertEqual(self.names(), {server.name for server in self.farm.servers})
         # A real server that is not told to keep the address to itself announces it.
         self.first.run("ip", "address", "add", f"{VIP}/24", "dev", "eth0")
         mac = self.first.run("ip", "link", "show", "eth0").split("link/ether ")[1].split()[0]

@@ -108,7 +108,9 @@ BOOST_AUTO_TEST_CASE(what_is_lacking_is_an_error_only_where_it_runs) {
             "5:13 {0} service \"web\": there is no interface \"eth\" on this host = did you mean "
             "\"eth0\"? there are: eth0, eth1\n"
             "4:11 {0} 10.1.0.254 is an address of this host, whose own stack would answer; a "
-            "virtual address is on no interface = ip address del 10.1.0.254/24 dev eth0\n"
+            "virtual address is on no interface: choose another, or, if nothing else needs it here "
+            "= "
+            "ip address del 10.1.0.254/24 dev eth0\n"
             "7:1 {0} service \"web\", server \"a\": there is no route to 10.3.0.11 on this host = "
             "ip route add 10.3.0.11 via GATEWAY\n",
             level));

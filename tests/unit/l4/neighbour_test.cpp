@@ -332,8 +332,15 @@ BOOST_AUTO_TEST_CASE(virtual_addresses) {
   BOOST_TEST(world.take() == both);
   world.table.advance(kStart + 2s);
   BOOST_TEST(world.take() == both);
+  // Then whoever else has them is asked for, now and then.
+  const std::string question =
+      "all: 0.0.0.0 at 01 asks for 10.0.0.100 | all: :: somewhere asks for fe80::64";
   world.table.advance(kStart + 3s);
+  BOOST_TEST(world.take() == question);
+  world.table.advance(kStart + 62s);
   BOOST_TEST(world.take() == "");
+  world.table.advance(kStart + 63s);
+  BOOST_TEST(world.take() == question);
 
   world.hear(request_from("10.0.0.9", "10.0.0.100"), 4s);
   BOOST_TEST(world.take() == "09: 10.0.0.100 at 01 answers 10.0.0.9 solicited");
