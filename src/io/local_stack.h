@@ -3,7 +3,8 @@
 // still meets no such address, so the stack neither resets nor answers it; what is written into the
 // device finds the host's sockets, and their answers leave by the host's own routes.
 //
-// Changed on one thread while no other injects; injecting is for any number of threads.
+// Changed on one thread, while no packet is for the addresses that come or go; injecting is for any
+// number of threads.
 #pragma once
 
 #include <cstdint>
