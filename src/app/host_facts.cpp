@@ -18,7 +18,17 @@ Result<HostFacts> HostFacts::read() {
                    .local_route = [](const IpAddress& address) -> std::optional<io::LocalRoute> {
                      const auto route = io::find_local_route(address);
                      return route ? *route : std::nullopt;
+                   },
+                   .own_name = [](const std::string& name) -> std::optional<std::string> {
+                     auto found = io::find_interface(name);
+                     return found ? std::optional(std::move(found->name)) : std::nullopt;
                    }};
+}
+
+const io::NetworkInterface* HostFacts::find(const std::string& name) const {
+  if (const io::NetworkInterface* found = view.find(name)) return found;
+  const auto own = own_name(name);
+  return own ? view.find(*own) : nullptr;
 }
 
 }  // namespace shunt::app

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <functional>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "core/result.h"
@@ -21,6 +22,11 @@ struct HostFacts {
   std::filesystem::path settings = "/proc/sys/net";  // Of the network, a file each.
   // As io::find_local_route().
   std::function<std::optional<io::LocalRoute>(const IpAddress&)> local_route;
+  // What an interface goes by that has this alternative name or label; nothing: there is none.
+  std::function<std::optional<std::string>(const std::string&)> own_name;
+
+  // By any name, as io::find_interface(). Null: there is none.
+  const io::NetworkInterface* find(const std::string& name) const;
 
   // The error: what the kernel would not say. Any thread.
   static Result<HostFacts> read();

@@ -10,7 +10,8 @@
 
 namespace shunt::app {
 
-// Adds a warning for each setting, with what would happen and the command that mends it.
+// Adds a warning for each setting, with what would happen and the command that mends it. Services
+// name interfaces by what they go by, not by alternative names.
 void warn_of_settings(const std::vector<config::Service>& services, const HostFacts& host,
                       Diagnostics& diagnostics);
 

@@ -10,6 +10,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "app/host_check.h"
 #include "app/host_settings.h"
@@ -109,14 +110,24 @@ class ServiceDoubts {
   std::set<int> seen_;  // Interfaces.
 };
 
+// Settings go by the names that interfaces have themselves, and what is said too.
+std::vector<config::Service> with_own_names(std::vector<config::Service> services,
+                                            const HostFacts& host) {
+  for (config::Service& service : services)
+    if (const NetworkInterface* interface = host.find(service.interface))
+      service.interface = interface->name;
+  return services;
+}
+
 }  // namespace
 
 bool doubt_services(const std::vector<config::Service>& services, const HostFacts& host,
                     Severity lacking, Diagnostics& diagnostics) {
   if (services.empty()) return true;
+  const std::vector<config::Service> named = with_own_names(services, host);
   ServiceDoubts doubts(host, lacking, diagnostics);
-  for (const config::Service& service : services) doubts.look_at(service);
-  warn_of_settings(services, host, diagnostics);
+  for (const config::Service& service : named) doubts.look_at(service);
+  warn_of_settings(named, host, diagnostics);
   return doubts.look_at_capabilities(services.front().place);
 }
 

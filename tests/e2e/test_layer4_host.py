@@ -51,7 +51,10 @@ class HostTest(ShuntTest):
         host.sysctl(ipv4__conf__eth0__proxy_arp=1, ipv4__conf__eth0__rp_filter=1, ipv6__conf__all__forwarding=1)
         host.run("ip", "route", "add", "local", "192.0.2.0/24", "dev", "lo")
         host.run("ip", "neigh", "add", "proxy", VIP, "dev", "eth1")
-        for config in (web(), web(method="dr")):
+        # Other names of eth0.
+        host.run("ip", "link", "property", "add", "dev", "eth0", "altname", "front")
+        host.run("ip", "address", "add", "10.1.0.253/24", "dev", "eth0", "label", "eth0:1")
+        for config in (web(), web(method="dr"), web(interface="front"), web(interface="eth0:1")):
             done = self.shunt(host, config, "check")
             self.assertEqual((done.returncode, done.stderr), (FINE, ""))
             done = self.shunt(host, config, "run", "-t", "-c")

@@ -8,6 +8,7 @@
 #include <boost/test/unit_test.hpp>
 #include <filesystem>
 #include <fstream>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -45,7 +46,11 @@ struct World {
             .proxies = {},
             .capabilities = kBoth,
             .settings = {},
-            .local_route = [](const IpAddress&) { return std::nullopt; }};
+            .local_route = [](const IpAddress&) { return std::nullopt; },
+            .own_name = [](const std::string& name) -> std::optional<std::string> {
+              if (name == "front" || name == "eth0:1") return "eth0";
+              return {};
+            }};
   }
 
   void set(const std::string& setting) const {
@@ -53,6 +58,8 @@ struct World {
     fs::create_directories(path.parent_path());
     std::ofstream(path) << "1\n";
   }
+
+  void unset(const std::string& setting) const { fs::remove(facts.settings / setting); }
 
   // "error TEXT = WAY OUT" of each, in the order of places; then whether what is lacking is no
   // right.
@@ -118,6 +125,18 @@ BOOST_AUTO_TEST_CASE(what_is_lacking_is_an_error_only_where_it_runs) {
   }
   BOOST_TEST(world.look(service("web", "10.1.0.100:80", "10.2.0.11", "wan"))
                  .contains("= there are: eth0, eth1\n"));
+}
+
+BOOST_AUTO_TEST_CASE(other_names_of_an_interface) {
+  World world;
+  for (const char* name : {"front", "eth0:1"}) {
+    const std::string web = service("web", "10.1.0.100:80", "10.2.0.11", name);
+    world.set("ipv4/conf/eth0/forwarding");
+    BOOST_TEST(world.look(web).starts_with(
+        "5:13 warning this host forwards what comes in by eth0 itself, packets for 10.1.0.100"));
+    world.unset("ipv4/conf/eth0/forwarding");
+    BOOST_TEST(world.look(web).empty(), name);
+  }
 }
 
 BOOST_AUTO_TEST_CASE(rights) {
@@ -221,6 +240,8 @@ BOOST_AUTO_TEST_CASE(this_host_can_be_read) {
   BOOST_REQUIRE(own.has_value());
   BOOST_TEST(own->of_address);
   BOOST_TEST(own->interface == "lo");
+  BOOST_TEST(facts->find("lo:1") == facts->view.find("lo"));
+  BOOST_TEST(facts->find("no-such-name") == nullptr);
   BOOST_TEST(!facts->local_route(IpAddress::parse("192.0.2.1").value()).has_value());
 }
 
