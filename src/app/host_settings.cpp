@@ -89,6 +89,7 @@ class SettingsDoubts {
 
   void warn_of_forwarded_answers(const config::Service& service,
                                  const config::ServiceServer& server) {
+    if (host_.view.has_address(server.ip)) return;  // Its answers come in by no interface.
     const NetworkInterface* way = host_.view.towards(server.ip);
     if (way == nullptr) return;
     const bool v4 = server.ip.is_v4();

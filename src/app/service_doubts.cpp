@@ -96,6 +96,7 @@ class ServiceDoubts {
   }
 
   void look_at(const config::ServiceServer& server, const std::string& who) {
+    if (host_.view.has_address(server.ip)) return;  // The host itself.
     if (const NetworkInterface* way = host_.view.towards(server.ip))
       return look_at(*way, who, server.place);
     lack(server.place,

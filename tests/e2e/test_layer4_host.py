@@ -60,6 +60,16 @@ class HostTest(ShuntTest):
             done = self.shunt(host, config, "run", "-t", "-c")
             self.assertEqual((done.returncode, done.stderr), (FINE, ""))
 
+    def test_a_server_that_is_the_host_itself(self):
+        host = self.director()
+        host.run("ip", "address", "add", "192.0.2.9/32", "dev", "lo")
+        host.sysctl(ipv4__conf__eth1__forwarding=1)
+        for server in ("10.2.0.254", "192.0.2.9", "127.0.0.1"):
+            for words in (("check",), ("run", "-t", "-c")):
+                with self.subTest(server, command=words):
+                    done = self.shunt(host, web(server=server), *words)
+                    self.assertEqual((done.returncode, done.stderr), (FINE, ""))
+
     # What is done to the host; the configuration; with what Shunt starts; the exit code of a start; what is said where,
     # and the way out.
     LACKING = [

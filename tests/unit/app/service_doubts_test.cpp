@@ -139,6 +139,17 @@ BOOST_AUTO_TEST_CASE(other_names_of_an_interface) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(servers_that_are_the_host_itself) {
+  World world;
+  world.set("ipv4/conf/eth1/forwarding");
+  for (const char* server : {"10.2.0.254", "127.0.0.1"})
+    BOOST_TEST(world.look(service("web", "10.1.0.100:80", server)).empty(), server);
+  world.facts.view.routes = io::RouteTable(std::vector<io::Route>{});
+  BOOST_TEST(world.look(service("web", "10.1.0.100:80", "10.2.0.254")).empty(), "without a route");
+  world.facts.view.interfaces[1].ethernet = false;
+  BOOST_TEST(world.look(service("web", "10.1.0.100:80", "10.2.0.254")).empty(), "on any link");
+}
+
 BOOST_AUTO_TEST_CASE(rights) {
   World world;
   world.facts.capabilities = uint64_t{1} << CAP_NET_RAW;
