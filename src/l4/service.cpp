@@ -131,9 +131,9 @@ void ServiceTable::add(Service& service) {
       const auto [place, added] =
           exact_.emplace(key_of(range.addresses.network, range.first, range.protocol), &service);
       SHUNT_ASSERT(added || place->second == &service);
-      by_address_.try_emplace(range.addresses.network);
+      if (added) ++by_address_[range.addresses.network].exact;
     } else if (range.addresses.prefix == 128) {
-      std::vector<Claim>& claims = by_address_[range.addresses.network];
+      std::vector<Claim>& claims = by_address_[range.addresses.network].wide;
       const auto width = [](const Claim& one) { return one.range.last - one.range.first; };
       claims.insert(std::ranges::upper_bound(claims, width(claim), {}, width), claim);
     } else {
@@ -144,16 +144,26 @@ void ServiceTable::add(Service& service) {
   }
 }
 
+// Linear in the service's own ranges: a reload removes many.
 void ServiceTable::remove(Service& service) {
   const auto is_its = [&](const Claim& claim) { return claim.service == &service; };
-  std::erase_if(exact_, [&](const auto& entry) { return entry.second == &service; });
-  for (auto& [address, claims] : by_address_) std::erase_if(claims, is_its);
-  std::erase_if(networks_, is_its);
-  std::erase_if(by_address_, [&](const auto& entry) {
-    return entry.second.empty() && std::ranges::none_of(exact_, [&](const auto& exact) {
-             return exact.first.destination == entry.first;
-           });
-  });
+  bool has_networks = false;
+  for (const VirtualRange& range : service.spec().ranges) {
+    has_networks |= range.addresses.prefix != 128;
+    const auto known = by_address_.find(range.addresses.network);
+    if (range.addresses.prefix != 128 || known == by_address_.end()) continue;
+    Claims& claims = known->second;
+    std::erase_if(claims.wide, is_its);
+    const auto exact =
+        range.single() ? exact_.find(key_of(range.addresses.network, range.first, range.protocol))
+                       : exact_.end();
+    if (exact != exact_.end() && exact->second == &service) {
+      exact_.erase(exact);
+      --claims.exact;
+    }
+    if (claims.exact == 0 && claims.wide.empty()) by_address_.erase(known);
+  }
+  if (has_networks) std::erase_if(networks_, is_its);
 }
 
 Service* ServiceTable::find(const Tuple& tuple) const {
@@ -161,8 +171,9 @@ Service* ServiceTable::find(const Tuple& tuple) const {
   if (exact != exact_.end()) return exact->second;
   const auto matches = [&](const Claim& claim) { return claim.range.contains(tuple); };
   if (const auto claims = by_address_.find(tuple.destination); claims != by_address_.end()) {
-    const auto found = std::ranges::find_if(claims->second, matches);
-    if (found != claims->second.end()) return found->service;
+    const std::vector<Claim>& wide = claims->second.wide;
+    const auto found = std::ranges::find_if(wide, matches);
+    if (found != wide.end()) return found->service;
   }
   const auto found = std::ranges::find_if(networks_, matches);
   return found == networks_.end() ? nullptr : found->service;

@@ -164,7 +164,7 @@ class ServiceTable {
  public:
   // No other service may claim one of its single ports.
   void add(Service& service);
-  // Its spec must be the one that it was added with.
+  // Its spec must be the one that it was added with; one that is not there is no matter.
   void remove(Service& service);
 
   // The service with the narrowest claim: one port, then a range of an address, then networks.
@@ -184,10 +184,15 @@ class ServiceTable {
     VirtualRange range;
     Service* service;
   };
+  // To one address.
+  struct Claims {
+    uint32_t exact = 0;       // Single ports: how many of exact_.
+    std::vector<Claim> wide;  // Of several ports, narrowest first.
+  };
   static Tuple key_of(const IpAddress& address, uint16_t port, uint8_t protocol);
 
   std::unordered_map<Tuple, Service*, TupleHash> exact_;
-  std::unordered_map<IpAddress, std::vector<Claim>, AddressHash> by_address_;
+  std::unordered_map<IpAddress, Claims, AddressHash> by_address_;
   std::vector<Claim> networks_;  // Longest prefix first.
 };
 
