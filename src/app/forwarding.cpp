@@ -177,7 +177,7 @@ bool Forwarding::follow_host(const std::vector<int>& missing) {
     log::warning("layer 4: {}", view.error().text);
     return false;
   }
-  local_.hide();
+  const auto restored = local_.restore();
   follow_names(*view);
   const auto relocated = relocate(*view);
   if (relocated && *relocated) view = l4::HostView::read();
@@ -195,9 +195,10 @@ bool Forwarding::follow_host(const std::vector<int>& missing) {
     for (const auto& forwarder : forwarders_) forwarder->network().receive_only(sharing_.interest);
   }
   free_closed_links();
-  const std::string trouble = !relocated ? relocated.error().text
-                              : !opened  ? opened.error().text
-                                         : std::string();
+  const std::string trouble = !restored    ? restored.error().text
+                              : !relocated ? relocated.error().text
+                              : !opened    ? opened.error().text
+                                           : std::string();
   if (!trouble.empty() && trouble != last_trouble_) log::warning("layer 4: {}", trouble);
   last_trouble_ = trouble;
   return true;

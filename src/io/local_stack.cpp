@@ -159,23 +159,24 @@ Result<void> LocalStack::add(std::span<const IpAddress> addresses) {
   for (const IpAddress& address : addresses) {
     if (std::ranges::find(addresses_, address) != addresses_.end()) continue;
     SHUNT_TRY(add_rule(address.is_v4()));
-    SHUNT_TRY(add_one(address));
+    addresses_.push_back(address);  // Half of it is to be taken away too.
+    SHUNT_TRY(assign(address, NLM_F_CREATE | NLM_F_REPLACE));
   }
   return {};
 }
 
-Result<void> LocalStack::add_one(const IpAddress& address) {
-  constexpr uint16_t kMake = NLM_F_CREATE | NLM_F_REPLACE;
+// `flags` of what is made; with NLM_F_EXCL what there is stays, and no change is announced.
+Result<void> LocalStack::assign(const IpAddress& address, uint16_t flags) {
   const std::string name = address.to_string();
   const NetlinkSocket changes(address.is_v4() ? RTMGRP_IPV4_ROUTE : RTMGRP_IPV6_ROUTE);
   if (changes.get() < 0) return failed("rtnetlink", errno);
-  if (const int error = change_route(RTM_NEWROUTE, kMake, address, kTable, index_); error != 0)
-    return failed("route to " + name, error);
-  if (const int error = change_address(RTM_NEWADDR, kMake, address, index_); error != 0)
-    return failed("address " + name, error);
-  addresses_.push_back(address);
+  int error = change_route(RTM_NEWROUTE, flags, address, kTable, index_);
+  if (error != 0 && error != EEXIST) return failed("route to " + name, error);
+  const int known = change_address(RTM_NEWADDR, flags, address, index_);
+  if (known != 0 && known != EEXIST) return failed("address " + name, known);
+  error = hide_address(address, index_);
+  if (known == EEXIST) return {};  // Most likely it is hidden.
   // The kernel puts an address of IPv6 into its table a moment later, on a thread of its own.
-  int error = hide_address(address, index_);
   while (error == ESRCH && await_change(changes)) error = hide_address(address, index_);
   if (error != 0) return failed("local route of " + name, error);
   return {};
@@ -194,8 +195,12 @@ void LocalStack::keep(std::span<const IpAddress> addresses) {
   if (std::exchange(has_rule_v6_, false)) change_rule(RTM_DELRULE, 0, false);
 }
 
-void LocalStack::hide() {
-  for (const IpAddress& address : addresses_) hide_address(address, index_);
+Result<void> LocalStack::restore() {
+  for (const IpAddress& address : addresses_) {
+    const auto done = assign(address, NLM_F_CREATE | NLM_F_EXCL);
+    if (!done && done.error().sys != ENETDOWN) return done;
+  }
+  return {};
 }
 
 int LocalStack::inject(const VnetHeader& header, std::span<const uint8_t> packet) {

@@ -34,15 +34,18 @@ class LocalStack {
   Result<void> add(std::span<const IpAddress> addresses);
   // Takes away all but these, and with the last one the device.
   void keep(std::span<const IpAddress> addresses);
-  // The kernel brings an address back into its table when somebody has set the device down and up.
-  void hide();
+  // When somebody has set the device down and up, the kernel has brought some of it back into its
+  // own table and forgotten the rest: makes all of it as it was. Where nothing has changed it
+  // changes nothing, so it may follow each change. The error: what the kernel refused; no matter
+  // while the device is down.
+  Result<void> restore();
 
   // 0 or a negative errno value; -ENETDOWN without addresses.
   int inject(const VnetHeader& header, std::span<const uint8_t> packet);
 
  private:
   Result<void> open();
-  Result<void> add_one(const IpAddress& address);
+  Result<void> assign(const IpAddress& address, uint16_t flags);
   Result<void> add_rule(bool v4);
 
   std::unique_ptr<TunDevice> tun_;  // Null: no addresses.

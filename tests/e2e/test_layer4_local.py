@@ -189,11 +189,32 @@ class LocalTest(ShuntTest):
         shunt = self.direct(self.config(self.director))
         self.assertEqual(len(self.traces()[1]), 2)
         self.assertEqual(self.names(VIPS[6], 1), {self.director.name})
-        # As `ip link set down` and `up` would bring the addresses back to the host.
-        self.director.run("ip", "link", "set", DEVICE, "down")
-        self.director.run("ip", "link", "set", DEVICE, "up")
-        wait_until(lambda: "table local" not in "".join(
-            line for line in self.traces()[2] if VIPS[4] in line or VIPS[6] in line), "no address in the host's table")
+        shunt.stop()
+        self.assertEqual(self.traces(), ([], [], [], []))
+
+    def test_what_others_do_to_the_device_is_undone(self):
+        shunt = self.direct(self.config(self.director))
+
+        def ours():
+            return sorted(" ".join(line.split()) for line in self.traces()[2]
+                          if VIPS[4] in line or VIPS[6] in line), self.traces()[3]
+
+        before = ours()
+        self.assertEqual((len(before[0]), before[1]), (2, list(VIPS.values())))
+        # The first takes the addresses of IPv6 and the routes away, and puts that of IPv4 into the host's table.
+        for commands in ([f"link set {DEVICE} down", f"link set {DEVICE} up"],
+                         [f"address del {VIPS[4]}/32 dev {DEVICE}"], [f"address del {VIPS[6]}/128 dev {DEVICE}"],
+                         [f"route flush table {TABLE}", f"-6 route flush table {TABLE}"]):
+            with self.subTest(commands):
+                for command in commands:
+                    self.director.run("ip", *command.split())
+                wait_until(lambda: ours() == before, "addresses and routes as before")
+                for vip in VIPS.values():
+                    self.assertEqual(self.names(vip, 2), {self.director.name})
+        self.assertNotIn(f"{DEVICE}: ", shunt.log(), "an error about it")
+        seen = subprocess.run([*self.director.enter, "timeout", "1", "ip", "monitor", "route", "address"],
+                              capture_output=True, text=True, check=False, timeout=30 * SLOWNESS)
+        self.assertEqual((seen.stdout, seen.stderr), ("", ""), "what is as it should be is left alone")
         shunt.stop()
         self.assertEqual(self.traces(), ([], [], [], []))
 
