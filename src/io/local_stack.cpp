@@ -2,8 +2,10 @@
 //
 //   ip rule add iif shunt-local lookup 21320
 //   ip route add local ADDRESS dev shunt-local table 21320
+//   ip route add throw ADDRESS table local                  # for the moment until the last line
 //   ip address add ADDRESS dev shunt-local noprefixroute    # the stack may send as ADDRESS…
 //   ip route del local ADDRESS table local                  # …and elsewhere it is not the host's
+//   ip route del throw ADDRESS table local
 #include "io/local_stack.h"
 
 #include <fmt/format.h>
@@ -98,6 +100,34 @@ int change_route(uint16_t type, uint16_t flags, const IpAddress& address, uint32
   return request.send();
 }
 
+// In the host's table, ahead of the local route that the kernel puts there for an address of IPv4:
+// meanwhile lookups pass over it. Best effort. Of IPv6 the kernel's own comes first.
+class ThrowRoute {
+ public:
+  explicit ThrowRoute(const IpAddress& address) : address_(address) {
+    change(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL);
+  }
+  ~ThrowRoute() { change(RTM_DELROUTE, 0); }
+  ThrowRoute(const ThrowRoute&) = delete;
+  ThrowRoute& operator=(const ThrowRoute&) = delete;
+
+ private:
+  void change(uint16_t type, uint16_t flags) {
+    if (!address_.is_v4()) return;
+    NetlinkRequest request(type, flags,
+                           rtmsg{.rtm_family = AF_INET,
+                                 .rtm_dst_len = prefix_of(address_),
+                                 .rtm_table = RT_TABLE_LOCAL,
+                                 .rtm_protocol = RTPROT_STATIC,
+                                 .rtm_scope = RT_SCOPE_UNIVERSE,
+                                 .rtm_type = RTN_THROW});
+    request.add(RTA_DST, address_);
+    request.send();
+  }
+
+  const IpAddress address_;
+};
+
 // False: nothing has changed for so long that it will not.
 bool await_change(const NetlinkSocket& changes) {
   pollfd event{.fd = changes.get(), .events = POLLIN, .revents = 0};
@@ -160,6 +190,7 @@ Result<void> LocalStack::add(std::span<const IpAddress> addresses) {
     if (std::ranges::find(addresses_, address) != addresses_.end()) continue;
     SHUNT_TRY(add_rule(address.is_v4()));
     addresses_.push_back(address);  // Half of it is to be taken away too.
+    const ThrowRoute unseen(address);
     SHUNT_TRY(assign(address, NLM_F_CREATE | NLM_F_REPLACE));
   }
   return {};

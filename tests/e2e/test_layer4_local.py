@@ -6,6 +6,7 @@ import json
 import socket
 import struct
 import subprocess
+import threading
 
 from harness import SLOWNESS, ShuntTest, binary, main, run_shunt, signal, wait_until
 from layer4 import Farm, say, service, v4, v6
@@ -180,6 +181,33 @@ class LocalTest(ShuntTest):
         self.assertEqual(self.names(VIPS[6]), {self.remote.name, self.director.name})
         shunt.stop()
         self.assertEqual(self.traces(), nothing)
+
+    def test_packets_that_come_while_a_server_becomes_local(self):
+        """A stream of datagrams finds no moment at which the address is the host's, whose stack would refuse them."""
+        self.remote.answer_udp(VIPS[4], 53)
+        self.director.answer_udp(VIPS[4], 53)
+        shunt = self.direct(self.config(self.remote, protocol="udp", port=53, vips=(4,)))
+        before, done = self.refusals(), threading.Event()
+
+        def send():
+            with self.farm.client.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+                sender.connect((VIPS[4], 54))
+                while not done.is_set():
+                    try:
+                        sender.send(b"?")
+                    except ConnectionRefusedError:
+                        pass
+
+        thread = threading.Thread(target=send)
+        thread.start()
+        try:
+            for generation in range(2, 42, 2):
+                self.reload(shunt, self.config(self.director, protocol="udp", port=53, vips=(4,)), generation)
+                self.reload(shunt, self.config(self.remote, protocol="udp", port=53, vips=(4,)), generation + 1)
+        finally:
+            done.set()
+            thread.join()
+        self.assertEqual(self.refusals(), before)
 
     def test_what_a_killed_one_leaves_is_taken_over(self):
         shunt = self.direct(self.config(self.director))
