@@ -34,7 +34,7 @@ class ServiceDoubts {
     }
     for (const config::VirtualAddress& address : service.addresses) look_at(address);
     for (const config::ServiceServer& server : service.servers)
-      look_at(server, fmt::format("{}, server \"{}\"", who, server.name));
+      look_at(server, service, fmt::format("{}, server \"{}\"", who, server.name));
   }
 
   // True: there is what it takes to begin.
@@ -95,14 +95,31 @@ class ServiceDoubts {
     if (claim) lack(address.place, claim->text, claim->way_out);
   }
 
-  void look_at(const config::ServiceServer& server, const std::string& who) {
-    if (host_.view.has_address(server.ip)) return;  // The host itself.
+  void look_at(const config::ServiceServer& server, const config::Service& service,
+               const std::string& who) {
+    if (host_.view.has_address(server.ip)) return look_at_local(server, service, who);
     if (const NetworkInterface* way = host_.view.towards(server.ip))
       return look_at(*way, who, server.place);
     lack(server.place,
          fmt::format("{}: there is no route to {} on this host", who, server.ip.to_string()),
          fmt::format("ip {}route add {} via GATEWAY", server.ip.is_v4() ? "" : "-6 ",
                      server.ip.to_string()));
+  }
+
+  void look_at_local(const config::ServiceServer& server, const config::Service& service,
+                     const std::string& who) {
+    const bool keeps_port =
+        server.port == 0 || std::ranges::all_of(service.addresses, [&](const auto& address) {
+          return address.first == server.port && address.last == server.port;
+        });
+    if (keeps_port) return;
+    lack(server.place,
+         fmt::format("{}: {} is an address of this host itself, which gets packets with the port "
+                     "that they came for",
+                     who, server.ip.to_string()),
+         fmt::format("leave \":{}\" off the server's address, and have it listen on the service's "
+                     "port",
+                     server.port));
   }
 
   const HostFacts& host_;

@@ -144,6 +144,12 @@ BOOST_AUTO_TEST_CASE(servers_that_are_the_host_itself) {
   world.set("ipv4/conf/eth1/forwarding");
   for (const char* server : {"10.2.0.254", "127.0.0.1"})
     BOOST_TEST(world.look(service("web", "10.1.0.100:80", server)).empty(), server);
+  BOOST_TEST(world.look(service("web", "10.1.0.100:80", "10.2.0.254:80")).empty(), "its port");
+  BOOST_TEST(
+      world.look(service("web", "10.1.0.100:80", "10.2.0.254:8080"))
+          .starts_with("7:1 error service \"web\", server \"a\": 10.2.0.254 is an address of this "
+                       "host itself, which gets packets with the port that they came for = leave "
+                       "\":8080\" off"));
   world.facts.view.routes = io::RouteTable(std::vector<io::Route>{});
   BOOST_TEST(world.look(service("web", "10.1.0.100:80", "10.2.0.254")).empty(), "without a route");
   world.facts.view.interfaces[1].ethernet = false;
