@@ -45,17 +45,21 @@ class Layer4CtlTest(ShuntTest):
 
     def test_a_large_table_of_connections_is_read_without_pauses(self):
         ports = range(5000, 5004)
-        flows = 50_000  # To each port; a step of the listing reads a thousand places.
+        flows = int(50_000 / SLOWNESS)  # To each port; a step of the listing reads a thousand places.
         self.direct(service("many", f"{VIP}:{ports[0]}-{ports[-1]}", [("a", f'address = "{self.first.v4}"')],
                             method="dr", protocol="udp"))
+        enough = flows * len(ports) // 2
         with self.farm.client.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_UDP) as sender:
-            for source in range(1024, 1024 + flows):
-                for port in ports:
-                    sender.sendto(struct.pack(">HHHH", source, port, 8, 0), (VIP, 0))
-        begin = time.monotonic()
-        rows = self.ctl("-Lnc").splitlines()[2:]
-        taken = time.monotonic() - begin
-        self.assertGreater(len(rows), flows * len(ports) // 2)  # A busy machine may lose some.
+            for _ in range(10):  # A busy or slow machine loses many.
+                for source in range(1024, 1024 + flows):
+                    for port in ports:
+                        sender.sendto(struct.pack(">HHHH", source, port, 8, 0), (VIP, 0))
+                begin = time.monotonic()
+                rows = self.ctl("-Lnc").splitlines()[2:]
+                taken = time.monotonic() - begin
+                if len(rows) > enough:
+                    break
+        self.assertGreater(len(rows), enough)
         self.assertLess(taken, 5 * SLOWNESS, len(rows))
 
     def test_tables_after_known_traffic(self):
